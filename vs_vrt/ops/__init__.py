@@ -1,0 +1,1 @@
+"""One operation per file: the operation, and its plain-torch reference where there is a faster path."""
