@@ -1,0 +1,1 @@
+"""Training of the networks: footage in, a checkpoint out."""
