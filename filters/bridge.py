@@ -1,0 +1,47 @@
+"""The entry points of the native plugin. They never raise: they answer (error, where, value)."""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vs_vrt.errors import VrtError
+
+from . import tables
+from .frames import InputFrame, Planes
+from .restoration import Restoration
+from .restore import plan_restore as plan
+
+type Answer = tuple[str, str, Any]
+
+
+def answer[**P](function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Answer:
+    """`("", "", value)`, or the text for the user and the Python file and line that raised it."""
+    try:
+        return "", "", function(*args, **kwargs)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).parent.name}/{Path(where.filename).name}:{where.lineno}"
+        # The frames of a traceback would keep views of frame memory alive.
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, VrtError):
+            return f"vrt: {error}", place, None
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        return f"vrt: internal error ({what}); `report it with the line above`", place, None
+
+
+def query(function: str) -> Answer:
+    """Rows of (key, type, values) that become the map a `core.vrt` function returns."""
+    return answer(tables.FUNCTIONS[function])
+
+
+def plan_restore(arguments: dict[str, list[Any]]) -> Answer:
+    """A `Restoration`, decided from arguments and clip facts alone."""
+    return answer(plan, arguments)
+
+
+def restore_window(
+    restoration: Restoration, window: int, first: int, inputs: list[InputFrame], outputs: list[Planes]
+) -> Answer:
+    """Fills `outputs` with restored frames; rows of frame properties."""
+    return answer(restoration.restore_window, window, first, inputs, outputs)

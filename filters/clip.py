@@ -1,0 +1,55 @@
+"""What is known of a clip before any frame of it."""
+
+from dataclasses import dataclass
+
+from vs_vrt.errors import ClipError
+
+GRAY, RGB, YUV = 1, 2, 3
+INTEGER, FLOAT = 0, 1
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """The fields of VSVideoInfo in the order in which the plugin passes them; 0 where frames differ."""
+
+    width: int
+    height: int
+    num_frames: int
+    fps_num: int
+    fps_den: int
+    color_family: int
+    sample_type: int
+    bits: int
+    subsampling_w: int
+    subsampling_h: int
+
+    @property
+    def format_id(self) -> int:
+        """VapourSynth's number for the format."""
+        return (
+            self.color_family << 28
+            | self.sample_type << 24
+            | self.bits << 16
+            | self.subsampling_w << 8
+            | self.subsampling_h
+        )
+
+
+RGBS = ClipFacts(0, 0, 0, 0, 0, RGB, FLOAT, 32, 0, 0).format_id
+RGBH = ClipFacts(0, 0, 0, 0, 0, RGB, FLOAT, 16, 0, 0).format_id
+
+
+def check_clip(clip: ClipFacts) -> None:
+    """Raises `ClipError` for what cannot be restored whatever the frames hold."""
+    if not (clip.width and clip.height and clip.color_family):
+        raise ClipError(
+            "the clip changes its size or format midway; "
+            "`clip.resize.Bicubic(width=1920, height=1080, format=vs.YUV420P8)` makes it constant"
+        )
+    if clip.sample_type == INTEGER and clip.bits > 16:
+        raise ClipError(f"{clip.bits}-bit integer samples are not supported; `clip.resize.Bicubic(format=vs.RGBS)`")
+
+
+def working_format(clip: ClipFacts) -> int:
+    """The format in which windows travel: the clip's own where it is RGBS or RGBH, else RGBS."""
+    return clip.format_id if clip.format_id in (RGBS, RGBH) else RGBS

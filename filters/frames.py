@@ -1,0 +1,81 @@
+"""Frames of the native plugin as arrays and tensors, and back."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+type Plane = tuple[memoryview, int, int, int, str]  # memory, width, height, stride in bytes, numpy's sample type
+type Planes = list[Plane]  # R, G, B and, where the frame has one, alpha
+type InputFrame = tuple[Planes, int, int]  # and _SceneChangePrev, _SceneChangeNext; -1 where absent
+type Array = NDArray[Any]
+
+
+class FrameMemory:
+    """Arrays over the memory of frames, which VapourSynth takes back after the call: nobody may keep one."""
+
+    def __init__(self) -> None:
+        self.roots: list[Array] = []
+
+    def array(self, plane: Plane) -> Array:
+        """`(h w)`: a view of a plane; rows are padded in memory, so it need not be contiguous."""
+        memory, width, height, stride, kind = plane
+        root = np.frombuffer(memory, dtype=kind)
+        self.roots.append(root)
+        return root.reshape(height, stride // root.itemsize)[:, :width]
+
+    def kept(self) -> int:
+        """How many arrays somebody else still holds: a view keeps its root alive."""
+        count = 0
+        while self.roots:
+            root = self.roots.pop()
+            count += sys.getrefcount(root) > 2
+        return count
+
+
+@contextmanager
+def frame_memory() -> Iterator[FrameMemory]:
+    """Lends frame memory to its block; raises `RuntimeError` if the block kept a view of it."""
+    memory = FrameMemory()
+    yield memory
+    kept = memory.kept()
+    if kept:
+        raise RuntimeError(f"the engine kept {kept} views of frame memory")
+
+
+def read_video(memory: FrameMemory, frames: list[InputFrame]) -> "Tensor":
+    """`-> (t 3 h w)`: a float32 copy of the frames' R, G and B planes."""
+    import torch
+
+    _, width, height, _, _ = frames[0][0][0]
+    video = np.empty((len(frames), 3, height, width), dtype=np.float32)
+    for target, (planes, _, _) in zip(video, frames, strict=True):
+        for channel, plane in zip(target, planes[:3], strict=True):
+            np.copyto(channel, memory.array(plane))
+    return torch.from_numpy(video)
+
+
+def write_video(memory: FrameMemory, video: "Tensor", frames: list[Planes]) -> None:
+    """`(t 3 h w)`: into the frames' R, G and B planes."""
+    for source, planes in zip(video.numpy(), frames, strict=True):
+        for channel, plane in zip(source, planes[:3], strict=True):
+            np.copyto(memory.array(plane), channel, casting="same_kind")
+
+
+def scale_alpha(memory: FrameMemory, source: Plane, target: Plane) -> None:
+    """`(h w) -> (H W)`: bicubic, in the plane's own sample type. Alpha is no picture: no network looks at it."""
+    import torch
+    import torch.nn.functional as F
+
+    small, large = memory.array(source), memory.array(target)
+    values = torch.from_numpy(small.astype(np.float32))[None, None]
+    scaled = F.interpolate(values, size=large.shape, mode="bicubic", align_corners=False)[0, 0]
+    # Bicubic overshoots; nothing may be more opaque or more transparent than its surroundings.
+    result = scaled.clamp(values.min(), values.max()).numpy()
+    np.copyto(large, np.rint(result) if large.dtype.kind == "u" else result, casting="unsafe")

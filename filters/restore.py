@@ -1,0 +1,84 @@
+"""`core.vrt.Restore`: what a call means."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vs_vrt.checkpoint import locate
+from vs_vrt.errors import ArgumentError, CheckpointError
+from vs_vrt.task import TaskRow
+from vs_vrt.tasks import TASKS
+
+from .arguments import MATRICES, MAX_LENGTH, PRECISIONS, Arguments
+from .clip import RGB, RGBS, ClipFacts, check_clip
+from .restoration import Restoration
+
+NOT_YET = ("tile", "tile_overlap")
+
+
+def plan_restore(values: dict[str, list[Any]]) -> Restoration:
+    """Checks a call and decides its plan, from arguments and clip facts alone. Raises `VrtError`."""
+    arguments = Arguments(values)
+    clip = ClipFacts(*arguments.one("clip"))
+    check_clip(clip)
+    row = choose_row(arguments)
+    path = locate(row, arguments.one("weights"))
+    refuse_unusable(arguments, row)
+    row = replace(
+        row,
+        length=arguments.integer("length", 1, MAX_LENGTH, row.length),
+        overlap=arguments.integer("overlap", 0, MAX_LENGTH, row.overlap),
+    )
+    device = arguments.device()
+    precision = arguments.choice("precision", PRECISIONS)
+    if precision == "fp16" and device == "cpu":
+        raise ArgumentError('a CPU does not compute in fp16; `precision="bf16"` or `precision="fp32"`')
+    if precision is None and clip.format_id == RGBS:
+        precision = "fp32"
+    matrix = arguments.choice("matrix", MATRICES)
+    if matrix and clip.color_family == RGB:
+        raise ArgumentError(f'matrix="{matrix}" says how YUV was made, and the clip is RGB; `leave matrix out`')
+    return Restoration(
+        row=row,
+        checkpoint=path,
+        clip=clip,
+        device=device,
+        precision=precision,
+        threshold=arguments.threshold(),
+        matrix=-1 if matrix is None else MATRICES[matrix],
+    )
+
+
+def choose_row(arguments: Arguments) -> TaskRow:
+    """The row that was asked for; without a model, the one its weights belong to, else the best that is here."""
+    task = arguments.choice("task", (row.task for row in TASKS)) or "sr4"
+    rows = [row for row in TASKS if row.task == task]
+    model = arguments.choice("model", (row.model for row in rows))
+    weights = arguments.one("weights")
+    if model is not None:
+        return next(row for row in rows if row.model == model)
+    if weights is not None:
+        rows.sort(key=lambda row: (row.checkpoint != Path(weights).name, not row.bundled))
+        return rows[0]
+    return next((row for row in rows if is_here(row)), rows[0])
+
+
+def is_here(row: TaskRow) -> bool:
+    """Whether the row's checkpoint is on this machine."""
+    try:
+        locate(row, None)
+    except CheckpointError:
+        return False
+    return True
+
+
+def refuse_unusable(arguments: Arguments, row: TaskRow) -> None:
+    """Raises `ArgumentError` for arguments that the model has no use for: none is ever silently ignored."""
+    for name in NOT_YET:
+        if arguments.given(name):
+            raise ArgumentError(f"{name} is not supported yet; `leave {name} out`, and lower length= to save memory")
+    if arguments.given("sigma") and arguments.given("sigma_clip"):
+        raise ArgumentError("sigma and sigma_clip exclude each other; `sigma=` for one level, `sigma_clip=` for a map")
+    for name in ("sigma", "sigma_clip"):
+        if arguments.given(name) and not row.takes_sigma:
+            raise ArgumentError(f"model {row.model} takes no noise level; `leave {name} out`")

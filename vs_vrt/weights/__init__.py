@@ -1,0 +1,1 @@
+"""The small checkpoints that ship with the package, each with its model card."""
