@@ -1,0 +1,59 @@
+// Calls into `vs_vrt.filters.bridge`, the Python side of the plugin. Takes the GIL; speaks VSMap and plain structs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "python_api.h"
+#include "vapoursynth/VapourSynth4.h"
+
+namespace vrt {
+
+// One plane of a frame, as Python sees it.
+struct Plane {
+    uint8_t *data;
+    int width, height;
+    ptrdiff_t stride;
+    const char *type;  // numpy's name of the sample type: "f4", "f2", "u1", "u2"
+    bool writable;
+};
+
+struct InputFrame {
+    std::vector<Plane> planes;  // R, G, B and, where the frame has one, alpha
+    int64_t scene_prev, scene_next;  // _SceneChangePrev and _SceneChangeNext; -1 where the frame does not say
+};
+
+// A frame property, or one value of a function that answers with a map.
+struct Entry {
+    std::string key;
+    std::vector<int64_t> ints;
+    std::vector<std::string> strings;
+    bool is_string;
+};
+
+// What Python decided about a Restore call. Frames k*length .. (k+1)*length - 1 come from window k, which reads
+// `overlap` frames more on each side.
+struct Plan {
+    int width, height, length, overlap, format, matrix;
+    std::string message;  // for the log
+};
+
+// What came of a call into Python. Where `error` is not empty it is the text for the user, and `where` the
+// Python file and line that raised it.
+struct Outcome {
+    std::string error, where;
+    std::vector<Entry> entries;
+};
+
+class Restoration;  // a Python object; see bridge.cpp
+
+Outcome query(const char *function);
+Outcome plan_restore(const VSMap *in, const VSAPI *vsapi, std::shared_ptr<Restoration> &restoration, Plan &plan);
+Outcome restore_window(Restoration &restoration, int window, int first, const std::vector<InputFrame> &inputs,
+                       const std::vector<std::vector<Plane>> &outputs);
+
+void set_entries(const std::vector<Entry> &entries, VSMap *map, const VSAPI *vsapi);
+
+}  // namespace vrt
