@@ -1,6 +1,5 @@
 """Builds the native plugin and puts it where VapourSynth finds it; all metadata is in pyproject.toml."""
 
-import os
 import shutil
 import sys
 import sysconfig
@@ -23,9 +22,9 @@ class BuildPlugin(build_ext):
 
     def get_ext_filename(self, fullname: str) -> str:
         """Setuptools asks with the whole dotted name and with its last part alone."""
-        return os.path.join(*fullname.split(".")) + SUFFIX
+        return str(Path(*fullname.split("."))) + SUFFIX
 
-    def get_export_symbols(self, ext: Extension) -> list[str]:
+    def get_export_symbols(self, _: Extension) -> list[str]:
         """The plugin's entry point is exported in its source; it has no PyInit function."""
         return []
 
@@ -42,7 +41,7 @@ class BuildPlugin(build_ext):
             built = Path(self.build_lib) / self.get_ext_filename(extension.name)
             # Under a new name first: a running process keeps the library it has loaded.
             shutil.copy2(built, folder / "libvrt.new")
-            os.replace(folder / "libvrt.new", folder / built.name)
+            (folder / "libvrt.new").replace(folder / built.name)
 
     def get_output_mapping(self) -> dict[str, str]:
         """Nothing of the build belongs into the source tree."""

@@ -40,7 +40,7 @@ class Arguments:
         if value is None or value in known:
             return value  # type: ignore[no-any-return]
         near = difflib.get_close_matches(value, known, 1)
-        hint = f"did you mean `{name}=\"{near[0]}\"`?" if near else f"`{name}=` one of {', '.join(known)}"
+        hint = f'did you mean `{name}="{near[0]}"`?' if near else f"`{name}=` one of {', '.join(known)}"
         raise ArgumentError(f"unknown {name} {value!r}; {hint}")
 
     def integer(self, name: str, low: int, high: int, default: int) -> int:
@@ -56,9 +56,9 @@ class Arguments:
         """The name of the device, or None for the best one. Raises `ArgumentError`."""
         names = self.all("device")
         if len(names) > 1:
-            raise ArgumentError(f"device takes one device so far, not {len(names)}; `device=\"{names[0]}\"`")
+            raise ArgumentError(f'device takes one device so far, not {len(names)}; `device="{names[0]}"`')
         if names and not DEVICE.fullmatch(names[0]):
-            raise ArgumentError(f"device {names[0]!r} is no device; `device=\"cuda:0\"` or `device=\"cpu\"`")
+            raise ArgumentError(f'device {names[0]!r} is no device; `device="cuda:0"` or `device="cpu"`')
         return names[0] if names else None
 
     def threshold(self) -> float | None:

@@ -11,7 +11,7 @@ from .restore import is_here
 
 
 def tasks() -> Rows:
-    """Keys `task`, `model`, `scale`, `license`, `suits`, `present` (1 where its checkpoint is here); a row a network."""
+    """Keys `task`, `model`, `scale`, `license`, `suits`, `present` (1: its checkpoint is here); a row a network."""
     return [
         ("task", "s", [row.task for row in TASKS]),
         ("model", "s", [row.model for row in TASKS]),

@@ -29,7 +29,7 @@ def locate(row: TaskRow, weights: str | None) -> Path:
         path = BUNDLED / row.checkpoint
         if row.bundled and path.is_file():
             return path
-        source = f"; download `{row.url}` and pass `weights=\"{row.checkpoint}\"`" if row.url else "; `pass weights=`"
+        source = f'; download `{row.url}` and pass `weights="{row.checkpoint}"`' if row.url else "; `pass weights=`"
         raise CheckpointError(f"the checkpoint of model {row.model} is not on this machine{source}")
     path = Path(weights).expanduser()
     if path.suffix not in SUFFIXES:
@@ -83,7 +83,7 @@ def load(model: "nn.Module", path: Path, row: TaskRow) -> None:
         if key in wanted:
             tensors.setdefault(key, wanted[key])
     wrong = sorted(
-        {key for key in wanted.keys() ^ tensors.keys()}
+        (wanted.keys() ^ tensors.keys())
         | {key for key in wanted.keys() & tensors.keys() if wanted[key].shape != tensors[key].shape}
     )
     if wrong:

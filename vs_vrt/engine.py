@@ -24,13 +24,13 @@ def resolve(name: str | None) -> "torch.device":
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise DeviceError(f"device {name!r} does not exist, torch sees {count} CUDA devices; `device=\"cpu\"`")
+            raise DeviceError(f'device {name!r} does not exist, torch sees {count} CUDA devices; `device="cpu"`')
         return torch.device("cuda", device.index or 0)
     return device
 
 
 def run[**P, R](device: "torch.device", function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Runs `function` on the device's thread and waits, with the GIL released. Raises `OutOfMemory` for the device's."""
+    """Runs `function` on the device's thread and waits, with the GIL released. Raises `OutOfMemory`."""
     import torch
 
     with _lock:

@@ -32,7 +32,7 @@ def choose_precision(asked: str | None, row: TaskRow, device: torch.device) -> s
     if asked is None:
         return "fp16" if device.type == "cuda" and row.half_safe else "fp32"
     if asked == "fp16" and device.type == "cpu":
-        raise DeviceError("a CPU does not compute in fp16; `precision=\"bf16\"` or `precision=\"fp32\"`")
+        raise DeviceError('a CPU does not compute in fp16; `precision="bf16"` or `precision="fp32"`')
     return asked
 
 
@@ -43,7 +43,7 @@ class Restorer:
         self.row, self.device, self.precision = row, device, precision
         model = build(row)
         checkpoint.load(model, path, row)
-        self.model = model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
 
     def restore(self, video: Tensor, cuts: Sequence[bool], keep: range) -> Tensor:
         """`(t c h w), (t - 1), (t') -> (t' c (h s) (w s))`: the frames `keep`, each from the scene run it lies in.

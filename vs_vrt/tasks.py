@@ -26,7 +26,8 @@ TASKS = (
             {
                 "mid_channels": 32,
                 "num_blocks": 5,
-                "tail_channels": (16, 12),
+                "half_channels": 16,
+                "tail_channels": 12,
                 "flow_widths": (16, 16, 16, 8),
                 "flow_kernel": 5,
             }

@@ -28,7 +28,7 @@ def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     for file in files:
         with av.open(str(file)) as container:
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:

@@ -1,7 +1,8 @@
 """Which frames belong together: the runs of frames between scene cuts inside a window.
 
-The grid itself is arithmetic: window k restores frames k * length .. (k + 1) * length - 1 of the clip and reads `overlap`
-frames more on each side. It depends on absolute frame numbers alone, so frame n never depends on how it was reached.
+The grid itself is arithmetic: window k restores frames k * length .. (k + 1) * length - 1 of the clip and reads
+`overlap` frames more on each side. It depends on absolute frame numbers alone, so frame n never depends on how it was
+reached.
 """
 
 from collections.abc import Sequence

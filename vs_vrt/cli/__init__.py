@@ -2,4 +2,6 @@
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Video restoration with VRT and the BasicVSR family.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Video restoration with VRT and the BasicVSR family."
+)

@@ -20,7 +20,8 @@ class BasicVSRConfig:
 
     mid_channels: int = 64
     num_blocks: int = 30
-    tail_channels: tuple[int, int] = (64, 64)  # at twice and at four times the input's size
+    half_channels: int | None = None  # at twice the input's size; None: mid_channels
+    tail_channels: int = 64  # at four times the input's size
     flow_widths: tuple[int, int, int, int] = (32, 64, 32, 16)
     flow_kernel: int = 7
 
@@ -33,15 +34,16 @@ class BasicVSR(nn.Module):
     def __init__(self, config: BasicVSRConfig | None = None) -> None:
         super().__init__()
         config = config or BasicVSRConfig()
-        mid, (tail, tail_hr) = config.mid_channels, config.tail_channels
+        mid, tail = config.mid_channels, config.tail_channels
+        half = config.half_channels or mid
         self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
         self.backward_resblocks = ResidualBlocksWithInputConv(3 + mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(3 + mid, mid, config.num_blocks)
         self.fusion = nn.Conv2d(2 * mid, mid, 1)
-        self.upsample1 = PixelShufflePack(mid, tail)
-        self.upsample2 = PixelShufflePack(tail, tail_hr)
-        self.conv_hr = conv3x3(tail_hr, tail_hr)
-        self.conv_last = conv3x3(tail_hr, 3)
+        self.upsample1 = PixelShufflePack(mid, half)
+        self.upsample2 = PixelShufflePack(half, tail)
+        self.conv_hr = conv3x3(tail, tail)
+        self.conv_last = conv3x3(tail, 3)
 
     def forward(self, video: Tensor, keep: range | None = None) -> Tensor:
         """Reconstructs only the frames `keep` where given: the others lend their history alone, which is cheaper."""
@@ -71,7 +73,8 @@ class BasicVSR(nn.Module):
         x = lrelu(self.upsample1(x))
         x = lrelu(self.upsample2(x))
         x = self.conv_last(lrelu(self.conv_hr(x)))
-        return x + F.interpolate(frame, scale_factor=SCALE, mode="bilinear", align_corners=False)
+        base = F.interpolate(frame, scale_factor=SCALE, mode="bilinear", align_corners=False)
+        return x + base  # type: ignore[no-any-return]
 
 
 def propagate(trunk: ResidualBlocksWithInputConv, frames: list[Tensor], flows: list[Tensor]) -> list[Tensor]:

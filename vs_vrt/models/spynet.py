@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ class Level(nn.Module):
     def __init__(self, config: SpyNetConfig) -> None:
         super().__init__()
         channels = [8, *config.widths, 2]
-        pairs = zip(channels[:-1], channels[1:], strict=True)
+        pairs = pairwise(channels)
         self.basic_module = nn.Sequential(*(ConvUnit(i, o, config.kernel) for i, o in pairs))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,9 +81,10 @@ class Trainer:
     def flow_loss(self, video: Tensor) -> Tensor:
         """`(b t 3 h w) -> ()`: the photometric loss of neighbours in both directions."""
         backward, forward = self.model.flows(video)
-        pairs = ((video[:, :-1], video[:, 1:], backward), (video[:, 1:], video[:, :-1], forward))
-        flat = (tuple(rearrange(each, "b t c h w -> (b t) c h w") for each in pair) for pair in pairs)
-        return torch.stack([photometric(*each) for each in flat]).sum()
+        current, following, backward, forward = (
+            rearrange(each, "b t c h w -> (b t) c h w") for each in (video[:, :-1], video[:, 1:], backward, forward)
+        )
+        return photometric(current, following, backward) + photometric(following, current, forward)
 
     def set_rates(self) -> None:
         """Learning rates of this iteration; the flow network's gradients are off while it is frozen."""
@@ -109,14 +109,18 @@ class Trainer:
         weights = {key: value.half().contiguous() for key, value in self.average.state_dict().items()}
         metadata = {key: str(value) for key, value in asdict(self.recipe).items()} | {"iteration": str(self.iteration)}
         save_file(weights, self.folder / "weights.tmp", metadata=metadata)
-        os.replace(self.folder / "weights.tmp", self.folder / "weights.safetensors")
+        (self.folder / "weights.tmp").replace(self.folder / "weights.safetensors")
         torch.save(self.state(), self.folder / "state.tmp")
-        os.replace(self.folder / "state.tmp", self.folder / "state.pt")
+        (self.folder / "state.tmp").replace(self.folder / "state.pt")
 
     def state(self) -> dict[str, Any]:
         """Everything that the next iteration depends on."""
-        parts = {"model": self.model, "average": self.average, "optimiser": self.optimiser}
-        return {name: part.state_dict() for name, part in parts.items()} | {"iteration": self.iteration}
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "iteration": self.iteration,
+        }
 
     def load(self) -> None:
         """Continues exactly where `save` left off."""

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from torch import Tensor
+
+from tests.golden_vectors import error, fill, load, tolerance
+from vs_vrt.models import basicvsr
+from vs_vrt.models.basicvsr import BasicVSR, BasicVSRConfig
+
+GOLDEN = ("basicvsr_mm_c16b2", "basicvsr_mm_c16b2_mirror")
+
+
+def golden_error(name: str) -> tuple[float, float]:
+    tensors, metadata = load(name)
+    model = fill(BasicVSR(BasicVSRConfig(mid_channels=16, num_blocks=2)), metadata)
+    with torch.no_grad():
+        return error(model(tensors["input"]), tensors["output"]), tolerance(metadata)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden(name: str) -> None:
+    found, allowed = golden_error(name)
+    assert found <= allowed
+
+
+@pytest.mark.parametrize("slope", [0.01, 0.2])
+def test_golden_has_teeth(slope: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(x: Tensor) -> Tensor:
+        return torch.nn.functional.leaky_relu(x, slope)
+
+    monkeypatch.setattr(basicvsr, "lrelu", wrong)
+    found, allowed = golden_error(GOLDEN[0])
+    assert found > 100 * allowed
+
+
+def test_published_parameter_count() -> None:
+    with torch.device("meta"):
+        assert sum(p.numel() for p in BasicVSR().parameters()) == 6_291_311
+
+
+def test_channels_last_and_batches_change_nothing() -> None:
+    tensors, metadata = load(GOLDEN[0])
+    model = fill(BasicVSR(BasicVSRConfig(mid_channels=16, num_blocks=2)), metadata).to(
+        memory_format=torch.channels_last
+    )
+    with torch.no_grad():
+        both = model(torch.cat([tensors["input"], tensors["input"].flip(1)]))
+    assert error(both[:1], tensors["output"]) <= 2 * tolerance(metadata)
+
+
+def test_kept_frames_are_those_of_the_whole() -> None:
+    tensors, metadata = load(GOLDEN[0])
+    model = fill(BasicVSR(BasicVSRConfig(mid_channels=16, num_blocks=2)), metadata)
+    with torch.no_grad():
+        assert torch.equal(model(tensors["input"], range(1, 4)), model(tensors["input"])[:, 1:4])
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (1, 3, 17, 9), (2, 3, 5, 40)])
+def test_any_size_and_a_single_frame(shape: tuple[int, ...]) -> None:
+    t, _, h, w = shape
+    with torch.no_grad():
+        assert BasicVSR(BasicVSRConfig(mid_channels=8, num_blocks=1))(torch.rand(1, *shape)).shape == (
+            1,
+            t,
+            3,
+            4 * h,
+            4 * w,
+        )

@@ -1,0 +1,61 @@
+import math
+
+import pytest
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from tests.golden_vectors import error, load
+from vs_vrt.ops.flow_warp import flow_warp
+
+
+def loop_warp(x: Tensor, flow: Tensor, padding: str) -> Tensor:
+    """The definition, sample by sample, in float64."""
+    x, flow = x.double(), flow.double()
+    b, _, h, w = x.shape
+    out = torch.zeros_like(x)
+    for n, row, column in ((n, i, j) for n in range(b) for i in range(h) for j in range(w)):
+        # The family's convention: an axis of a single pixel has no outside.
+        px = column + float(flow[n, 0, row, column]) if w > 1 else 0.0
+        py = row + float(flow[n, 1, row, column]) if h > 1 else 0.0
+        if padding == "border":
+            px, py = min(max(px, 0), w - 1), min(max(py, 0), h - 1)
+        for qy in (math.floor(py), math.floor(py) + 1):
+            for qx in (math.floor(px), math.floor(px) + 1):
+                if 0 <= qx < w and 0 <= qy < h:
+                    out[n, :, row, column] += (1 - abs(px - qx)) * (1 - abs(py - qy)) * x[n, :, qy, qx]
+    return out
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("size", [(7, 9), (1, 5), (4, 1), (1, 1)])
+def test_equals_the_definition(padding: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    x, flow = torch.randn(2, 3, *size), 4 * torch.randn(2, 2, *size)
+    assert error(flow_warp(x, flow, padding).double(), loop_warp(x, flow, padding)) < 1e-5  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+def test_golden(padding: str) -> None:
+    tensors, _ = load("comp_flow_warp")
+    flow = rearrange(tensors["flow"], "b h w c -> b c h w")
+    warped = flow_warp(tensors["x"], flow, padding)  # type: ignore[arg-type]
+    assert error(warped, tensors[f"bilinear_{padding}"]) < 2e-5
+
+
+def test_golden_of_a_single_row() -> None:
+    tensors, _ = load("comp_flow_warp")
+    flow = rearrange(tensors["flow_h1"], "b h w c -> b c h w")
+    assert error(flow_warp(tensors["x_h1"], flow), tensors["bilinear_zeros_h1"]) < 2e-5
+
+
+def test_positive_dx_reads_to_the_right() -> None:
+    x = torch.arange(5.0).expand(1, 1, 3, 5)
+    flow = torch.zeros(1, 2, 3, 5)
+    flow[:, 0] = 1
+    assert flow_warp(x, flow, "border")[0, 0, 0].tolist() == pytest.approx([1, 2, 3, 4, 4], abs=1e-5)
+
+
+def test_refuses_a_flow_of_another_size() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        flow_warp(torch.zeros(1, 3, 4, 4), torch.zeros(1, 2, 4, 5))
