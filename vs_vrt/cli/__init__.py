@@ -2,6 +2,12 @@
 
 import typer
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Video restoration with VRT and the BasicVSR family."
-)
+from vs_vrt.cli.train import train
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(train)
+
+
+@app.callback()
+def main() -> None:
+    """Video restoration with VRT and the BasicVSR family."""

@@ -8,6 +8,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vs_vrt.errors import ArgumentError
 from vs_vrt.video import footage, read_frames
 
 
@@ -15,9 +16,10 @@ class Footage:
     """Clips held in memory as 8-bit frames, `(t h w 3)` each; a sample is a pure function of (seed, iteration)."""
 
     def __init__(self, folder: Path) -> None:
-        self.clips = [np.stack(list(read_frames(path))) for path in footage(folder)]
+        paths = footage(folder) if folder.is_dir() else []
+        self.clips = [np.stack(list(read_frames(path))) for path in paths]
         if not self.clips:
-            raise ValueError(f"no video files or image folders in {folder}; `--data FOLDER`")
+            raise ArgumentError(f"{folder} holds no video files or image folders; `--data FOLDER`")
 
     def batch(self, seed: int, iteration: int, size: int, num_frames: int, crop: tuple[int, int]) -> Tensor:
         """`-> (b t 3 h w)`, RGB 0..1: `size` random crops of (h, w) pixels over `num_frames` neighbouring frames."""
