@@ -57,7 +57,7 @@ class Restorer:
             if kept:
                 scene = video[run.start : run.stop].nan_to_num(0.0, 0.0, 0.0)
                 pieces.append(self._restore_scene(scene, range(kept.start - run.start, kept.stop - run.start)))
-        return torch.cat(pieces)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
     def _restore_scene(self, scene: Tensor, keep: range) -> Tensor:
         half = self.precision != "fp32"

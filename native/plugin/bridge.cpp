@@ -30,7 +30,9 @@ const char *const kGone = "vrt: Python is shutting down; `ask for frames before 
 
 Ref number(const Api &p, long long value) { return Ref(p, p.PyLong_FromLongLong(value)); }
 
-Ref text(const Api &p, const char *data, py::Size size) { return Ref(p, p.PyUnicode_DecodeUTF8(data, size, "replace")); }
+Ref text(const Api &p, const char *data, py::Size size) {
+    return Ref(p, p.PyUnicode_DecodeUTF8(data, size, "replace"));
+}
 
 Ref text(const Api &p, const std::string &value) { return text(p, value.data(), static_cast<py::Size>(value.size())); }
 
@@ -112,9 +114,9 @@ Ref call(const Api &p, const char *function, const Ref &arguments, Outcome &outc
 Ref clip_facts(const Api &p, const VSVideoInfo &vi) {
     const VSVideoFormat &f = vi.format;
     Ref facts = list(p);
-    for (int64_t value : {int64_t(vi.width), int64_t(vi.height), int64_t(vi.numFrames), vi.fpsNum, vi.fpsDen,
-                          int64_t(f.colorFamily), int64_t(f.sampleType), int64_t(f.bitsPerSample),
-                          int64_t(f.subSamplingW), int64_t(f.subSamplingH)})
+    for (int64_t value :
+         {int64_t(vi.width), int64_t(vi.height), int64_t(vi.numFrames), vi.fpsNum, vi.fpsDen, int64_t(f.colorFamily),
+          int64_t(f.sampleType), int64_t(f.bitsPerSample), int64_t(f.subSamplingW), int64_t(f.subSamplingH)})
         append(p, facts, number(p, value));
     return facts;
 }
@@ -127,20 +129,21 @@ Ref to_dict(const Api &p, const VSMap *in, const VSAPI *vsapi) {
         Ref values = list(p);
         for (int i = 0; i < vsapi->mapNumElements(in, key); ++i) {
             switch (vsapi->mapGetType(in, key)) {
-            case ptInt: append(p, values, number(p, vsapi->mapGetInt(in, key, i, nullptr))); break;
-            case ptFloat:
-                append(p, values, Ref(p, p.PyFloat_FromDouble(vsapi->mapGetFloat(in, key, i, nullptr))));
-                break;
-            case ptData:
-                append(p, values, text(p, vsapi->mapGetData(in, key, i, nullptr), vsapi->mapGetDataSize(in, key, i, nullptr)));
-                break;
-            case ptVideoNode: {
-                VSNode *node = vsapi->mapGetNode(in, key, i, nullptr);
-                append(p, values, clip_facts(p, *vsapi->getVideoInfo(node)));
-                vsapi->freeNode(node);
-                break;
-            }
-            default: break;
+                case ptInt: append(p, values, number(p, vsapi->mapGetInt(in, key, i, nullptr))); break;
+                case ptFloat:
+                    append(p, values, Ref(p, p.PyFloat_FromDouble(vsapi->mapGetFloat(in, key, i, nullptr))));
+                    break;
+                case ptData:
+                    append(p, values,
+                           text(p, vsapi->mapGetData(in, key, i, nullptr), vsapi->mapGetDataSize(in, key, i, nullptr)));
+                    break;
+                case ptVideoNode: {
+                    VSNode *node = vsapi->mapGetNode(in, key, i, nullptr);
+                    append(p, values, clip_facts(p, *vsapi->getVideoInfo(node)));
+                    vsapi->freeNode(node);
+                    break;
+                }
+                default: break;
             }
         }
         p.PyDict_SetItemString(dict.get(), key, values.get());
@@ -186,8 +189,8 @@ Outcome plan_restore(const VSMap *in, const VSAPI *vsapi, std::shared_ptr<Restor
     Ref value = call(*p, "plan_restore", tuple(*p, {&arguments}), outcome);
     if (!value) return outcome;
     Object *object = value.get();
-    plan = {attribute(*p, object, "width"),   attribute(*p, object, "height"), attribute(*p, object, "length"),
-            attribute(*p, object, "overlap"), attribute(*p, object, "format"), attribute(*p, object, "matrix"),
+    plan = {attribute(*p, object, "width"),       attribute(*p, object, "height"), attribute(*p, object, "length"),
+            attribute(*p, object, "overlap"),     attribute(*p, object, "format"), attribute(*p, object, "matrix"),
             attribute_text(*p, object, "message")};
     restoration = std::make_shared<Restoration>(*p, value.release());
     return outcome;

@@ -21,7 +21,7 @@ struct Plane {
 };
 
 struct InputFrame {
-    std::vector<Plane> planes;  // R, G, B and, where the frame has one, alpha
+    std::vector<Plane> planes;       // R, G, B and, where the frame has one, alpha
     int64_t scene_prev, scene_next;  // _SceneChangePrev and _SceneChangeNext; -1 where the frame does not say
 };
 

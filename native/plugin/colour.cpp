@@ -193,7 +193,8 @@ VSNode *resize(VSNode *source, uint32_t format, int matrix, int range, int chrom
     vsapi->freeMap(arguments);
     VSNode *node = nullptr;
     if (const char *reason = vsapi->mapGetError(result))
-        error = std::string("vrt: the format cannot be converted (") + reason + "); `clip.resize.Bicubic(format=vs.RGBS)` first";
+        error = std::string("vrt: the format cannot be converted (") + reason +
+                "); `clip.resize.Bicubic(format=vs.RGBS)` first";
     else
         node = vsapi->mapGetNode(result, "clip", 0, nullptr);
     vsapi->freeMap(result);

@@ -19,7 +19,8 @@ struct WindowNode {
     VSVideoInfo in, out;
 
     int begin(int window) const { return window * plan.length; }
-    int end(int window) const { return std::min(begin(window) + std::min(plan.length, in.numFrames - begin(window)), in.numFrames); }
+    // The differences keep these sums from overflowing near the end of a clip of 2^31 - 1 frames.
+    int end(int window) const { return begin(window) + std::min(plan.length, in.numFrames - begin(window)); }
     int first_input(int window) const { return std::max(begin(window) - plan.overlap, 0); }
     int end_input(int window) const { return end(window) + std::min(plan.overlap, in.numFrames - end(window)); }
 };
@@ -74,12 +75,14 @@ struct Window {
         outputs.push_back(vsapi->newVideoFrame(&vi.format, vi.width, vi.height, source, core));
         const VSFrame *alpha = alpha_of(source, vsapi);
         output_alphas.push_back(
-            alpha ? vsapi->newVideoFrame(vsapi->getVideoFrameFormat(alpha), vi.width, vi.height, alpha, core) : nullptr);
+            alpha ? vsapi->newVideoFrame(vsapi->getVideoFrameFormat(alpha), vi.width, vi.height, alpha, core)
+                  : nullptr);
         if (alpha) vsapi->freeFrame(alpha);
     }
 };
 
-const VSFrame *compute_window(const WindowNode &node, int k, VSFrameContext *context, VSCore *core, const VSAPI *vsapi) {
+const VSFrame *compute_window(const WindowNode &node, int k, VSFrameContext *context, VSCore *core,
+                              const VSAPI *vsapi) {
     Window window(vsapi);
     std::vector<InputFrame> inputs;
     std::vector<std::vector<Plane>> outputs;
@@ -124,7 +127,8 @@ const VSFrame *VS_CC get_window(int k, int reason, void *instance, void **, VSFr
                                 const VSAPI *vsapi) {
     const WindowNode &node = *static_cast<WindowNode *>(instance);
     if (reason == arInitial)
-        for (int n = node.first_input(k); n < node.end_input(k); ++n) vsapi->requestFrameFilter(n, node.source, context);
+        for (int n = node.first_input(k); n < node.end_input(k); ++n)
+            vsapi->requestFrameFilter(n, node.source, context);
     return reason == arAllFramesReady ? compute_window(node, k, context, core, vsapi) : nullptr;
 }
 
@@ -140,8 +144,7 @@ const VSFrame *VS_CC get_frame(int n, int reason, void *instance, void **, VSFra
     if (reason == arInitial) vsapi->requestFrameFilter(n / node.length, node.windows, context);
     if (reason != arAllFramesReady) return nullptr;
     const VSFrame *carrier = vsapi->getFrameFilter(n / node.length, node.windows, context);
-    const VSFrame *frame =
-        vsapi->mapGetFrame(vsapi->getFramePropertiesRO(carrier), kFrames, n % node.length, nullptr);
+    const VSFrame *frame = vsapi->mapGetFrame(vsapi->getFramePropertiesRO(carrier), kFrames, n % node.length, nullptr);
     vsapi->freeFrame(carrier);
     return frame;
 }
@@ -167,8 +170,9 @@ VSNode *create_restored(VSNode *source, std::shared_ptr<Restoration> restoration
     carrier.numFrames = (in.numFrames - 1) / plan.length + 1;
 
     const VSFilterDependency reads{source, rpGeneral};
-    VSNode *windows = vsapi->createVideoFilter2("Windows", &carrier, get_window, free_window, fmParallelRequests, &reads, 1,
-                                                new WindowNode{source, std::move(restoration), plan, in, out}, core);
+    VSNode *windows =
+        vsapi->createVideoFilter2("Windows", &carrier, get_window, free_window, fmParallelRequests, &reads, 1,
+                                  new WindowNode{source, std::move(restoration), plan, in, out}, core);
     vsapi->setCacheMode(windows, cmForceEnable);
     vsapi->setCacheOptions(windows, 1, kCachedWindows, 0);
 

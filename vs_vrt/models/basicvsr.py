@@ -51,8 +51,12 @@ class BasicVSR(nn.Module):
         frames = list(video.unbind(1))
         backward = propagate(self.backward_resblocks, frames[::-1], list(to_previous.unbind(1))[::-1])[::-1]
         forward = propagate(self.forward_resblocks, frames, list(to_next.unbind(1)))
-        kept = keep if keep is not None else range(len(frames))
-        return torch.stack([self.reconstruct(frames[i], backward[i], forward[i]) for i in kept], dim=1)
+        keep = keep if keep is not None else range(len(frames))
+        b, _, _, h, w = video.shape
+        restored = video.new_empty(b, len(keep), 3, SCALE * h, SCALE * w)
+        for place, i in enumerate(keep):
+            restored[:, place] = self.reconstruct(frames[i], backward[i], forward[i])
+        return restored
 
     def flows(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """`(b t 3 h w) -> (b t-1 2 h w) twice`: flows that warp frame t+1 to frame t, and frame t to frame t+1.
