@@ -21,9 +21,8 @@ AT_MOST = 1500  # frames to shrink where only the time that restoring takes is l
 
 
 def own_clip() -> Path:
-    """The demo's own clip, which is rendered once."""
-    path = FOLDER / "sample.mkv"
-    if not path.exists():
+    """The demo's own clip, rendered once."""
+    if not (path := FOLDER / "sample.mkv").exists():
         print(f"vrt: rendering {path}, half a minute", flush=True)
         write(path, sample())
     return path
@@ -33,6 +32,8 @@ def demo(original: Path, frames: int | None, seconds: float, truth: bool) -> Non
     """Leaves `out.mkv` and `compare.png` in the folder of the demo."""
     source, output = FOLDER / "input.mkv" if truth else original, FOLDER / "out.mkv"
     FOLDER.mkdir(exist_ok=True)
+    if original.resolve() == output.resolve():
+        raise SystemExit(f"vrt: the demo writes {output} itself; copy it first, `cp {output} clip.mkv`")
     if truth:
         print(f"vrt: shrinking {original} by 4 into {source}", flush=True)
         shrink(original, source, frames or (AT_MOST if math.isfinite(seconds) else None))
