@@ -22,12 +22,14 @@ class FrameMemory:
 
     def __init__(self) -> None:
         self.roots: list[Array] = []
+        self.memory: list[memoryview] = []
 
     def array(self, plane: Plane) -> Array:
         """`(h w)`: a view of a plane; rows are padded in memory, so it need not be contiguous."""
         memory, width, height, stride, kind = plane
         root = np.frombuffer(memory, dtype=kind)
         self.roots.append(root)
+        self.memory.append(memory)
         return root.reshape(height, stride // root.itemsize)[:, :width]
 
     def kept(self) -> int:
@@ -36,6 +38,10 @@ class FrameMemory:
         while self.roots:
             root = self.roots.pop()
             count += sys.getrefcount(root) > 2
+            del root
+        if not count:
+            for memory in self.memory:
+                memory.release()
         return count
 
 
@@ -50,7 +56,7 @@ def frame_memory() -> Iterator[FrameMemory]:
 
 
 def read_video(memory: FrameMemory, frames: list[InputFrame]) -> "Tensor":
-    """`-> (t 3 h w)`: a float32 copy of the frames' R, G and B planes."""
+    """`-> (t 3 h w)`: a float32 copy of the frames' R, G and B planes; samples that are not finite become 0."""
     import torch
 
     _, width, height, _, _ = frames[0][0][0]
@@ -58,7 +64,8 @@ def read_video(memory: FrameMemory, frames: list[InputFrame]) -> "Tensor":
     for target, (planes, _, _) in zip(video, frames, strict=True):
         for channel, plane in zip(target, planes[:3], strict=True):
             np.copyto(channel, memory.array(plane))
-    return torch.from_numpy(video)
+    # Before anything looks at the frames: what is no number would hide a scene cut.
+    return torch.from_numpy(np.nan_to_num(video, copy=False, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def write_video(memory: FrameMemory, video: "Tensor", frames: list[Planes]) -> None:

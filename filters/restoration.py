@@ -50,7 +50,7 @@ class Restoration:
         start = window * self.length
         keep = range(start - first, start - first + len(outputs))
         device = engine.resolve(self.device)
-        with frame_memory() as memory:
+        with engine.memory_errors(device), frame_memory() as memory:
             restored = engine.run(device, self.compute, device, read_video(memory, inputs), inputs, keep)
             write_video(memory, restored, outputs)
             write_alpha(memory, inputs[keep.start : keep.stop], outputs)

@@ -1,7 +1,6 @@
 """Finds a network's checkpoint, reads it without running anything in it, and loads it strictly."""
 
 import json
-import pickle
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,9 +48,11 @@ def read_header(path: Path) -> dict[str, Any]:
             if size > MAX_HEADER:
                 raise ValueError(f"a header of {size} bytes")
             header = json.loads(file.read(size))
-    except (OSError, ValueError, struct.error) as error:
+        if not isinstance(header, dict):
+            raise ValueError("its header is no table")
+    except (OSError, ValueError, RecursionError, struct.error) as error:
         raise CheckpointError(f"{path.name} is no safetensors file ({error}); `get the file again`") from error
-    return dict(header)
+    return header
 
 
 def read(path: Path) -> dict[str, "Tensor"]:
@@ -63,16 +64,19 @@ def read(path: Path) -> dict[str, "Tensor"]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes torch and safetensors raise nearly anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path.name} cannot be read ({reason}); `get the file again`") from error
     # BasicSR wraps the tensors in `params`, mmediting in `state_dict`.
     for wrapper in ("params", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict):
+    tensors = {str(k).removeprefix("generator."): v for k, v in content.items()} if isinstance(content, dict) else {}
+    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path.name} holds no table of tensors; `pass a state_dict`")
-    return {str(key).removeprefix("generator."): value for key, value in content.items()}
+    return tensors
 
 
 def load(model: "nn.Module", path: Path, row: TaskRow) -> None:

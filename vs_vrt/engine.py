@@ -3,8 +3,9 @@
 import importlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vs_vrt.errors import DeviceError, OutOfMemory
@@ -30,32 +31,51 @@ def resolve(name: str | None) -> "torch.device":
     import_torch()
     import torch
 
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name is None:
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise DeviceError(f'device {name!r} does not exist, torch sees {count} CUDA devices; `device="cpu"`')
-        return torch.device("cuda", device.index or 0)
+        return torch.device("cuda:0" if cuda else "cpu")
+    kind, _, index = name.partition(":")
+    if kind == "cpu":
+        return torch.device("cpu")
+    if kind == "cuda" and int(index or 0) >= cuda:
+        raise DeviceError(f'device {name!r} does not exist, torch sees {cuda} CUDA devices; `device="cpu"`')
+    try:
+        device = torch.device(kind, int(index or 0))
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each backend that is not there fails in its own way
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DeviceError(f'device {name!r} does not work ({reason}); `device="cpu"`') from error
     return device
 
 
 def run[**P, R](device: "torch.device", function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Runs `function` on the device's thread and waits, with the GIL released. Raises `OutOfMemory`."""
-    import torch
+    """Runs `function` on the device's thread and waits, with the GIL released.
 
+    Raises `OutOfMemory`, and `DeviceError` once Python shuts down.
+    """
+    name = str(device)
     with _lock:
-        name = str(device)
         if name not in _threads:
             _threads[name] = ThreadPoolExecutor(1, thread_name_prefix=f"vrt-{name}")
-        future = _threads[name].submit(function, *args, **kwargs)
-    try:
+        try:
+            future = _threads[name].submit(function, *args, **kwargs)
+        except RuntimeError as error:
+            raise DeviceError("Python is shutting down; `ask for frames before the script ends`") from error
+    with memory_errors(device):
         return future.result()
+
+
+@contextmanager
+def memory_errors(device: "torch.device") -> Iterator[None]:
+    """Turns every way in which memory runs out into `OutOfMemory`."""
+    import torch
+
+    try:
+        yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(f"out of memory on {name}; `choose a smaller length=`") from error
+        raise OutOfMemory(f"out of memory on {device}; `choose a smaller length=`") from error
     except RuntimeError as error:
         # The CPU allocator raises a plain RuntimeError.
         if "can't allocate memory" in str(error):
-            raise OutOfMemory(f"out of memory on {name}; `choose a smaller length=`") from error
+            raise OutOfMemory(f"out of memory on {device}; `choose a smaller length=`") from error
         raise

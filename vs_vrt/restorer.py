@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vs_vrt import checkpoint
-from vs_vrt.errors import DeviceError
+from vs_vrt.errors import CheckpointError, DeviceError
 from vs_vrt.task import TaskRow
 from vs_vrt.windows import overlap, runs
 
@@ -71,8 +71,14 @@ _lock = threading.Lock()
 
 
 def load_restorer(row: TaskRow, path: Path, device: torch.device, precision: str) -> Restorer:
-    """A Restorer that every caller with the same arguments shares while one of them holds it."""
-    stat = path.stat()
+    """A Restorer that every caller with the same arguments shares while one of them holds it.
+
+    Raises `CheckpointError`.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read any more ({error.strerror}); `check the path`") from error
     key = (row.model, str(path), stat.st_mtime_ns, stat.st_size, str(device), precision)
     with _lock:
         found = _loaded.get(key)

@@ -16,6 +16,7 @@ namespace {
 const char *const kMatrix = "_vrt_matrix";
 const char *const kRange = "_vrt_range";
 const char *const kChromaLocation = "_vrt_chroma_location";
+const char *const kGrayOfRgb = "_vrt_gray_of_rgb";
 constexpr int kUnknown = -1;
 
 int read(const VSMap *map, const char *key, const VSAPI *vsapi) {
@@ -48,12 +49,29 @@ std::string frame_error(const Guard &guard, const VSMap *properties, int n, cons
                "; `clip.std.SetFrameProps(_Matrix=0)` if it really is RGB";
     if (guard.vi.format.colorFamily == cfYUV && matrix == VSC_MATRIX_RGB)
         return frame + " is YUV but says _Matrix=0 (RGB); `clip.std.SetFrameProps(_Matrix=1)` with the matrix it has";
+    if (!guard.converts) return "";
+    // What core.resize would refuse in words of its own: reserved matrices, and those that need the transfer too.
+    if (matrix == 3 || matrix > VSC_MATRIX_BT2020_NCL)
+        return frame + " says _Matrix=" + std::to_string(matrix) +
+               ", which is not converted; `clip.resize.Bicubic(format=vs.RGBS)` first";
+    const int range = read(properties, "_Range", vsapi);
+    if (range > 1) return frame + " says _Range=" + std::to_string(range) + "; `clip.std.SetFrameProps(_Range=0)`";
+    const int location = read(properties, "_ChromaLocation", vsapi);
+    if (location > VSC_CHROMA_BOTTOM)
+        return frame + " says _ChromaLocation=" + std::to_string(location) +
+               "; `clip.std.SetFrameProps(_ChromaLocation=0)`";
     return "";
 }
 
 void fill(Guard &guard, VSMap *properties, VSCore *core, const VSAPI *vsapi) {
     const bool is_rgb = guard.vi.format.colorFamily == cfRGB;
     const int matrix = read(properties, "_Matrix", vsapi);
+    // One plane of RGB, as std.ShufflePlanes cuts it out, is gray that says RGB. It passes as gray and leaves as it
+    // came.
+    if (guard.converts && guard.vi.format.colorFamily == cfGray && matrix == VSC_MATRIX_RGB) {
+        vsapi->mapSetInt(properties, kGrayOfRgb, 1, maReplace);
+        vsapi->mapSetInt(properties, "_Matrix", guard.matrix != kUnknown ? guard.matrix : guard.guess(), maReplace);
+    }
     if (matrix == kUnknown || matrix == VSC_MATRIX_UNSPECIFIED) {
         const int chosen = is_rgb ? int(VSC_MATRIX_RGB) : guard.matrix != kUnknown ? guard.matrix : guard.guess();
         vsapi->mapSetInt(properties, "_Matrix", chosen, maReplace);
@@ -111,12 +129,13 @@ void VS_CC free_guard(void *instance, VSCore *, const VSAPI *vsapi) {
 struct Return {
     VSNode *source;
     uint32_t format;
+    bool subsampled;
     std::mutex mutex;
     std::map<std::array<int, 3>, VSNode *> converters;
 
     VSNode *converter(const VSMap *properties, std::string &error, VSCore *core, const VSAPI *vsapi) {
         const std::array<int, 3> key{read(properties, kMatrix, vsapi), read(properties, kRange, vsapi),
-                                     read(properties, kChromaLocation, vsapi)};
+                                     subsampled ? read(properties, kChromaLocation, vsapi) : kUnknown};
         std::lock_guard<std::mutex> lock(mutex);
         auto found = converters.find(key);
         if (found != converters.end()) return found->second;
@@ -131,7 +150,11 @@ const VSFrame *finish(int n, VSNode *converter, VSFrameContext *context, VSCore 
     VSFrame *frame = vsapi->copyFrame(converted, core);
     vsapi->freeFrame(converted);
     VSMap *properties = vsapi->getFramePropertiesRW(frame);
-    for (const char *key : {kMatrix, kRange, kChromaLocation}) vsapi->mapDeleteKey(properties, key);
+    const int location = read(properties, kChromaLocation, vsapi);
+    if (location != kUnknown) vsapi->mapSetInt(properties, "_ChromaLocation", location, maReplace);
+    if (read(properties, kGrayOfRgb, vsapi) != kUnknown)
+        vsapi->mapSetInt(properties, "_Matrix", VSC_MATRIX_RGB, maReplace);
+    for (const char *key : {kMatrix, kRange, kChromaLocation, kGrayOfRgb}) vsapi->mapDeleteKey(properties, key);
     return frame;
 }
 
@@ -175,6 +198,7 @@ VSNode *create_colour_return(VSNode *source, const VSVideoFormat &format, VSCore
     vi.format = format;
     Return *node = new Return{};
     node->source = source;
+    node->subsampled = format.subSamplingW > 0 || format.subSamplingH > 0;
     node->format = vsapi->queryVideoFormatID(format.colorFamily, format.sampleType, format.bitsPerSample,
                                              format.subSamplingW, format.subSamplingH, core);
     const VSFilterDependency reads{source, rpGeneral};
