@@ -1,0 +1,50 @@
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import vapoursynth
+
+HERE = Path(__file__).parent
+FRAMES = 12
+# Nothing of it runs Python for a frame: that would fail by itself once the script is freed.
+GOOD = f"""
+import vapoursynth as vs
+from vapoursynth import core
+clip = core.std.BlankClip(format=vs.YUV420P8, width=64, height=48, length={FRAMES}, color=[90, 110, 150])
+core.vrt.Restore(core.text.FrameNum(clip), length=3, overlap=1).set_output()
+"""
+BAD = """
+from vapoursynth import core
+core.vrt.Restore(core.std.BlankClip(), task="sr5").set_output()
+"""
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Path:
+    """Built against VapourSynth's own headers, as an editor would be."""
+    program = tmp_path / "vsscript_reload"
+    compiler = shlex.split(os.environ.get("CXX", "g++"))
+    flags = ["-std=c++17", "-Wall", "-Wextra", f"-I{vapoursynth.get_include()}"]
+    subprocess.run(
+        [*compiler, *flags, HERE / "vsscript_reload.cpp", "-o", program, "-ldl", "-pthread"], check=True, timeout=120
+    )
+    return program
+
+
+def test_a_script_is_reloaded_in_one_process(harness: Path, vapoursynth_home: dict[str, str], tmp_path: Path) -> None:
+    scripts = [tmp_path / "good.vpy", tmp_path / "bad.vpy"]
+    for path, text in zip(scripts, (GOOD, BAD), strict=True):
+        path.write_text(text)
+    result = subprocess.run(
+        [harness, vapoursynth.get_vsscript(), *scripts],
+        env=vapoursynth_home,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    errors = result.stderr.decode()
+    assert (result.returncode, result.stdout) == (0, b""), errors
+    assert f"{FRAMES} frames, 5 reloads" in errors
+    assert "vrt: unknown task 'sr5'; did you mean `task=\"sr4\"`?" in errors
