@@ -76,7 +76,7 @@ def version_macros() -> list[tuple[str, str]]:
     """The version stands in pyproject.toml alone."""
     version = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]["version"]
     major, minor = version.split(".")[:2]
-    return [("VRT_VERSION_MAJOR", major), ("VRT_VERSION_MINOR", minor)]
+    return [("VRT_VERSION", f'"{version}"'), ("VRT_VERSION_MAJOR", major), ("VRT_VERSION_MINOR", minor)]
 
 
 setup(

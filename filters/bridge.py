@@ -19,7 +19,7 @@ def answer[**P](function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -
     """`("", "", value)`, or the text for the user and the Python file and line that raised it."""
     try:
         return "", "", function(*args, **kwargs)
-    except Exception as error:
+    except BaseException as error:  # nothing may cross into the plugin, an interrupt neither
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).parent.name}/{Path(where.filename).name}:{where.lineno}"
         # The frames of a traceback would keep views of frame memory alive.
@@ -30,9 +30,9 @@ def answer[**P](function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -
         return f"vrt: internal error ({what}); `report it with the line above`", place, None
 
 
-def query(function: str) -> Answer:
-    """Rows of (key, type, values) that become the map a `core.vrt` function returns."""
-    return answer(tables.FUNCTIONS[function])
+def query(function: str, plugin: str) -> Answer:
+    """Rows of (key, type, values) that become the map a `core.vrt` function returns; `plugin` is its version."""
+    return answer(tables.FUNCTIONS[function], plugin)
 
 
 def plan_restore(arguments: dict[str, list[Any]]) -> Answer:

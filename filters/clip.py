@@ -6,6 +6,7 @@ from vs_vrt.errors import ClipError
 
 GRAY, RGB, YUV = 1, 2, 3
 INTEGER, FLOAT = 0, 1
+MAX_SIDE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class ClipFacts:
 
 RGBS = ClipFacts(0, 0, 0, 0, 0, RGB, FLOAT, 32, 0, 0).format_id
 RGBH = ClipFacts(0, 0, 0, 0, 0, RGB, FLOAT, 16, 0, 0).format_id
+
+
+def check_size(clip: ClipFacts, scale: int) -> None:
+    """Raises `ClipError` where the result would be larger than any frame can be."""
+    if max(clip.width, clip.height) * scale > MAX_SIDE:
+        raise ClipError(
+            f"{clip.width}x{clip.height} times {scale} is more than {MAX_SIDE} pixels a side; "
+            f"`clip.std.CropAbs({min(clip.width, MAX_SIDE // scale)}, {min(clip.height, MAX_SIDE // scale)})`"
+        )
 
 
 def check_clip(clip: ClipFacts) -> None:

@@ -1,6 +1,6 @@
 """Frames of the native plugin as arrays and tensors, and back."""
 
-import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,24 +21,20 @@ class FrameMemory:
     """Arrays over the memory of frames, which VapourSynth takes back after the call: nobody may keep one."""
 
     def __init__(self) -> None:
-        self.roots: list[Array] = []
+        self.roots: list[weakref.ref[Array]] = []
         self.memory: list[memoryview] = []
 
     def array(self, plane: Plane) -> Array:
         """`(h w)`: a view of a plane; rows are padded in memory, so it need not be contiguous."""
         memory, width, height, stride, kind = plane
         root = np.frombuffer(memory, dtype=kind)
-        self.roots.append(root)
+        self.roots.append(weakref.ref(root))
         self.memory.append(memory)
         return root.reshape(height, stride // root.itemsize)[:, :width]
 
     def kept(self) -> int:
-        """How many arrays somebody else still holds: a view keeps its root alive."""
-        count = 0
-        while self.roots:
-            root = self.roots.pop()
-            count += sys.getrefcount(root) > 2
-            del root
+        """How many arrays somebody still holds: a view keeps its root alive. Where nobody does, gives the memory up."""
+        count = sum(root() is not None for root in self.roots)
         if not count:
             for memory in self.memory:
                 memory.release()
@@ -68,11 +64,10 @@ def read_video(memory: FrameMemory, frames: list[InputFrame]) -> "Tensor":
     return torch.from_numpy(np.nan_to_num(video, copy=False, nan=0.0, posinf=0.0, neginf=0.0))
 
 
-def write_video(memory: FrameMemory, video: "Tensor", frames: list[Planes]) -> None:
-    """`(t 3 h w)`: into the frames' R, G and B planes."""
-    for source, planes in zip(video.numpy(), frames, strict=True):
-        for channel, plane in zip(source, planes[:3], strict=True):
-            np.copyto(memory.array(plane), channel, casting="same_kind")
+def write_frame(memory: FrameMemory, frame: "Tensor", planes: Planes) -> None:
+    """`(3 h w)`: into a frame's R, G and B planes."""
+    for channel, plane in zip(frame.numpy(), planes[:3], strict=True):
+        np.copyto(memory.array(plane), channel, casting="same_kind")
 
 
 def scale_alpha(memory: FrameMemory, source: Plane, target: Plane) -> None:
@@ -81,7 +76,7 @@ def scale_alpha(memory: FrameMemory, source: Plane, target: Plane) -> None:
     import torch.nn.functional as F
 
     small, large = memory.array(source), memory.array(target)
-    values = torch.from_numpy(small.astype(np.float32))[None, None]
+    values = torch.from_numpy(small.astype(np.float64))[None, None]
     scaled = F.interpolate(values, size=large.shape, mode="bicubic", align_corners=False)[0, 0]
     # Bicubic overshoots; nothing may be more opaque or more transparent than its surroundings.
     result = scaled.clamp(values.min(), values.max()).numpy()

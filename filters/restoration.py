@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from vs_vrt.task import TaskRow
 
 from .clip import ClipFacts, working_format
-from .frames import FrameMemory, InputFrame, Planes, frame_memory, read_video, scale_alpha, write_video
+from .frames import FrameMemory, InputFrame, Planes, frame_memory, read_video, scale_alpha, write_frame
 from .scene_properties import find_cuts
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from vs_vrt.restorer import Restorer
@@ -49,31 +48,45 @@ class Restoration:
 
         start = window * self.length
         keep = range(start - first, start - first + len(outputs))
-        device = engine.resolve(self.device)
-        with engine.memory_errors(device), frame_memory() as memory:
-            restored = engine.run(device, self.compute, device, read_video(memory, inputs), inputs, keep)
-            write_video(memory, restored, outputs)
-            write_alpha(memory, inputs[keep.start : keep.stop], outputs)
-        assert self.restorer
+        restorer = self.restorer = self.restorer or self.load()
+        with engine.memory_errors(restorer.device, self.smaller()), frame_memory() as memory:
+            video = read_video(memory, inputs)
+            engine.run(restorer.device, self.fill, restorer, memory, video, inputs, keep, outputs)
         return [
             ("VrtTask", "s", [self.row.task]),
             ("VrtModel", "s", [self.row.model]),
-            ("VrtPrecision", "s", [self.restorer.precision]),
+            ("VrtPrecision", "s", [restorer.precision]),
             ("VrtWindow", "i", [start, start + len(outputs) - 1]),
         ]
 
-    def compute(self, device: "torch.device", video: "Tensor", inputs: list[InputFrame], keep: range) -> "Tensor":
-        """`(t 3 h w) -> (t' 3 (h s) (w s))`: the frames `keep`; runs on the device's thread."""
+    def load(self) -> "Restorer":
+        """The network on its device. Raises `VrtError`."""
+        from vs_vrt import engine
         from vs_vrt.restorer import choose_precision, load_restorer
 
-        if self.restorer is None:
-            precision = choose_precision(self.precision, self.row, device)
-            self.restorer = load_restorer(self.row, self.checkpoint, device, precision)
-        return self.restorer.restore(video, find_cuts(video, inputs, self.threshold), keep)
+        device = engine.resolve(self.device)
+        precision = choose_precision(self.precision, self.row, device)
+        with engine.memory_errors(device, self.smaller()):
+            return engine.run(device, load_restorer, self.row, self.checkpoint, device, precision)
 
+    def fill(
+        self,
+        restorer: "Restorer",
+        memory: FrameMemory,
+        video: "Tensor",
+        inputs: list[InputFrame],
+        keep: range,
+        outputs: list[Planes],
+    ) -> None:
+        """`(t 3 h w)`: restores the frames `keep` into `outputs`; runs on the device's thread."""
+        cuts = find_cuts(video, inputs, self.threshold)
+        for n, planes, frame in zip(keep, outputs, restorer.restore(video, cuts, keep), strict=True):
+            write_frame(memory, frame, planes)
+            for source, target in zip(inputs[n][0][3:], planes[3:], strict=True):
+                scale_alpha(memory, source, target)
 
-def write_alpha(memory: FrameMemory, inputs: list[InputFrame], outputs: list[Planes]) -> None:
-    """Scales the alpha planes of frames that have one."""
-    for (source, _, _), target in zip(inputs, outputs, strict=True):
-        if len(source) > 3:
-            scale_alpha(memory, source[3], target[3])
+    def smaller(self) -> str:
+        """What to lower when memory runs out."""
+        if self.length > 1:
+            return f"length={self.length // 2}"
+        return f"overlap={self.overlap // 2}" if self.overlap else "clip.std.CropAbs(width=640, height=360)"

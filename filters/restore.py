@@ -10,10 +10,13 @@ from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
 from .arguments import MATRICES, MAX_LENGTH, PRECISIONS, Arguments
-from .clip import RGB, RGBS, ClipFacts, check_clip
+from .clip import RGB, RGBS, ClipFacts, check_clip, check_size
 from .restoration import Restoration
 
 NOT_YET = ("tile", "tile_overlap")
+# Two windows are kept for seeking while a third is computed.
+WINDOW_BYTES = 2 << 30
+LENGTHS = (30, 24, 20, 16, 12, 10, 8, 6, 5, 4)
 
 
 def plan_restore(values: dict[str, list[Any]]) -> Restoration:
@@ -23,10 +26,11 @@ def plan_restore(values: dict[str, list[Any]]) -> Restoration:
     check_clip(clip)
     row = choose_row(arguments)
     path = locate(row, arguments.one("weights"))
+    check_size(clip, row.scale)
     refuse_unusable(arguments, row)
     row = replace(
         row,
-        length=arguments.integer("length", 1, MAX_LENGTH, row.length),
+        length=arguments.integer("length", 1, MAX_LENGTH, default_length(row, clip)),
         overlap=arguments.integer("overlap", 0, MAX_LENGTH, row.overlap),
     )
     device = arguments.device()
@@ -47,6 +51,12 @@ def plan_restore(values: dict[str, list[Any]]) -> Restoration:
         threshold=arguments.threshold(),
         matrix=-1 if matrix is None else MATRICES[matrix],
     )
+
+
+def default_length(row: TaskRow, clip: ClipFacts) -> int:
+    """The row's length, or what a window of restored frames leaves room for; by the frame's size alone."""
+    frame = 3 * 4 * clip.width * clip.height * row.scale**2  # bytes, in float32
+    return next((length for length in LENGTHS if length <= row.length and length * frame <= WINDOW_BYTES), LENGTHS[-1])
 
 
 def choose_row(arguments: Arguments) -> TaskRow:
@@ -76,7 +86,7 @@ def refuse_unusable(arguments: Arguments, row: TaskRow) -> None:
     """Raises `ArgumentError` for arguments that the model has no use for: none is ever silently ignored."""
     for name in NOT_YET:
         if arguments.given(name):
-            raise ArgumentError(f"{name} is not supported yet; `leave {name} out`, and lower length= to save memory")
+            raise ArgumentError(f"{name} is not supported yet; `leave {name} out`")
     if arguments.given("sigma") and arguments.given("sigma_clip"):
         raise ArgumentError("sigma and sigma_clip exclude each other; `sigma=` for one level, `sigma_clip=` for a map")
     for name in ("sigma", "sigma_clip"):

@@ -10,7 +10,7 @@ from .restoration import Rows
 from .restore import is_here
 
 
-def tasks() -> Rows:
+def tasks(_: str) -> Rows:
     """Keys `task`, `model`, `scale`, `license`, `suits`, `present` (1: its checkpoint is here); a row a network."""
     return [
         ("task", "s", [row.task for row in TASKS]),
@@ -22,14 +22,13 @@ def tasks() -> Rows:
     ]
 
 
-def versions() -> Rows:
+def versions(plugin: str) -> Rows:
     """Keys `name` and `value`: plugin, engine, python, torch, device and kernels in use."""
     from vs_vrt.engine import resolve
 
-    ours = installed("vs-vrt")
     facts = {
-        "plugin": ours,
-        "engine": ours,
+        "plugin": plugin,
+        "engine": installed("vs-vrt"),
         "python": sys.version.split()[0],
         "torch": installed("torch"),
         "device": str(resolve(None)),
@@ -46,4 +45,4 @@ def installed(package: str) -> str:
         return "unknown"
 
 
-FUNCTIONS: dict[str, Callable[[], Rows]] = {"tasks": tasks, "version": versions}
+FUNCTIONS: dict[str, Callable[[str], Rows]] = {"tasks": tasks, "version": versions}

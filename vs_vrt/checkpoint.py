@@ -30,10 +30,15 @@ def locate(row: TaskRow, weights: str | None) -> Path:
             return path
         source = f'; download `{row.url}` and pass `weights="{row.checkpoint}"`' if row.url else "; `pass weights=`"
         raise CheckpointError(f"the checkpoint of model {row.model} is not on this machine{source}")
-    path = Path(weights).expanduser()
+    try:
+        # A script may be evaluated in another working folder than the one its frames are made in.
+        path = Path(weights).expanduser().resolve()
+        found = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"weights {weights!r} is no path ({error}); `check the path`") from error
     if path.suffix not in SUFFIXES:
         raise CheckpointError(f"weights {weights!r} is no checkpoint; `weights=` takes {', '.join(SUFFIXES)} files")
-    if not path.is_file():
+    if not found:
         raise CheckpointError(f"weights {weights!r} does not exist; `check the path` (relative to {Path.cwd()})")
     if path.suffix == ".safetensors":
         read_header(path)

@@ -31,17 +31,21 @@ def resolve(name: str | None) -> "torch.device":
     import_torch()
     import torch
 
-    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name is None:
-        return torch.device("cuda:0" if cuda else "cpu")
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
     if kind == "cpu":
         return torch.device("cpu")
-    if kind == "cuda" and int(index or 0) >= cuda:
+    if kind == "cuda":
+        cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(index or 0) < cuda:
+            return torch.device("cuda", int(index or 0))
         raise DeviceError(f'device {name!r} does not exist, torch sees {cuda} CUDA devices; `device="cpu"`')
     try:
         device = torch.device(kind, int(index or 0))
         torch.zeros(1, device=device).item()
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # each backend that is not there fails in its own way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DeviceError(f'device {name!r} does not work ({reason}); `device="cpu"`') from error
@@ -51,7 +55,7 @@ def resolve(name: str | None) -> "torch.device":
 def run[**P, R](device: "torch.device", function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Runs `function` on the device's thread and waits, with the GIL released.
 
-    Raises `OutOfMemory`, and `DeviceError` once Python shuts down.
+    Raises what it raises, and `DeviceError` once Python shuts down.
     """
     name = str(device)
     with _lock:
@@ -61,21 +65,20 @@ def run[**P, R](device: "torch.device", function: Callable[P, R], *args: P.args,
             future = _threads[name].submit(function, *args, **kwargs)
         except RuntimeError as error:
             raise DeviceError("Python is shutting down; `ask for frames before the script ends`") from error
-    with memory_errors(device):
-        return future.result()
+    return future.result()
 
 
 @contextmanager
-def memory_errors(device: "torch.device") -> Iterator[None]:
+def memory_errors(device: "torch.device", remedy: str) -> Iterator[None]:
     """Turns every way in which memory runs out into `OutOfMemory`."""
     import torch
 
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(f"out of memory on {device}; `choose a smaller length=`") from error
+        raise OutOfMemory(f"out of memory on {device}; `{remedy}`") from error
     except RuntimeError as error:
         # The CPU allocator raises a plain RuntimeError.
         if "can't allocate memory" in str(error):
-            raise OutOfMemory(f"out of memory on {device}; `choose a smaller length=`") from error
+            raise OutOfMemory(f"out of memory on {device}; `{remedy}`") from error
         raise

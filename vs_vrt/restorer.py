@@ -2,8 +2,9 @@
 
 import importlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 from weakref import WeakValueDictionary
 
 import torch
@@ -44,26 +45,35 @@ class Restorer:
         model = build(row)
         checkpoint.load(model, path, row)
         self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+        self.frames = cast(Callable[[Tensor, range], Iterator[Tensor]], self.model.frames)
 
-    def restore(self, video: Tensor, cuts: Sequence[bool], keep: range) -> Tensor:
-        """`(t c h w), (t - 1), (t') -> (t' c (h s) (w s))`: the frames `keep`, each from the scene run it lies in.
+    def restore(self, video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[Tensor]:
+        """`(t c h w), (t - 1), (t') -> t' x (c (h s) (w s))`: the frames `keep` in order, each from its scene run.
 
         `video` is RGB, float32, nominally 0..1, on the CPU, and so is the result. Samples that are not finite count as
         0. Raises `OutOfMemory` by way of `vs_vrt.engine`.
         """
-        pieces = []
         for run in runs(cuts):
             kept = overlap(run, keep)
             if kept:
                 scene = video[run.start : run.stop].nan_to_num(0.0, 0.0, 0.0)
-                pieces.append(self._restore_scene(scene, range(kept.start - run.start, kept.stop - run.start)))
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+                yield from self._restore_scene(scene, range(kept.start - run.start, kept.stop - run.start))
 
-    def _restore_scene(self, scene: Tensor, keep: range) -> Tensor:
+    def _restore_scene(self, scene: Tensor, keep: range) -> Iterator[Tensor]:
         half = self.precision != "fp32"
-        with torch.inference_mode(), torch.autocast(self.device.type, DTYPES[self.precision], enabled=half):
-            restored = self.model(scene[None].to(self.device), keep)[0]
-        return restored.float().cpu()  # type: ignore[no-any-return]
+        # Everything is switched on and off around each frame: between two frames the thread belongs to the caller.
+        with torch.inference_mode():
+            frames = self.frames(scene[None].to(self.device), keep)
+        while True:
+            with (
+                torch.inference_mode(),
+                torch.autocast(self.device.type, DTYPES[self.precision], enabled=half),
+                torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+            ):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame[0].float().cpu()
 
 
 _loaded: WeakValueDictionary[tuple[str, str, int, int, str, str], Restorer] = WeakValueDictionary()

@@ -100,7 +100,7 @@ Ref call(const Api &p, const char *function, const Ref &arguments, Outcome &outc
     Ref answer(p, callee ? p.PyObject_CallObject(callee.get(), arguments.get()) : nullptr);
     if (!answer) {
         outcome.error = "vrt: the Python of this process cannot load vs_vrt (" + pending_error(p) +
-                        "); `python -m pip install vs-vrt` with that Python";
+                        "); `python -m pip install .` in the folder of vs-vrt, with that Python";
         return Ref(p, nullptr);
     }
     outcome.error = to_string(p, p.PyTuple_GetItem(answer.get(), 0));
@@ -167,14 +167,14 @@ Ref to_list(const Api &p, const std::vector<Plane> &planes) {
 
 }  // namespace
 
-Outcome query(const char *function) {
+Outcome query(const char *function, const char *plugin_version) {
     Outcome outcome;
     const Api *p = py::api(outcome.error);
     if (!p) return outcome;
     Gil gil(p);
     if (!gil.ok()) return outcome.error = kGone, outcome;
-    Ref name = text(*p, std::string(function));
-    Ref value = call(*p, "query", tuple(*p, {&name}), outcome);
+    Ref name = text(*p, std::string(function)), version = text(*p, std::string(plugin_version));
+    Ref value = call(*p, "query", tuple(*p, {&name, &version}), outcome);
     if (value) outcome.entries = to_entries(*p, value.get());
     return outcome;
 }

@@ -49,7 +49,7 @@ struct Outcome {
 
 class Restoration;  // a Python object; see bridge.cpp
 
-Outcome query(const char *function);
+Outcome query(const char *function, const char *plugin_version);
 Outcome plan_restore(const VSMap *in, const VSAPI *vsapi, std::shared_ptr<Restoration> &restoration, Plan &plan);
 Outcome restore_window(Restoration &restoration, int window, int first, const std::vector<InputFrame> &inputs,
                        const std::vector<std::vector<Plane>> &outputs);

@@ -53,7 +53,8 @@ std::string frame_error(const Guard &guard, const VSMap *properties, int n, cons
     // What core.resize would refuse in words of its own: reserved matrices, and those that need the transfer too.
     if (matrix == 3 || matrix > VSC_MATRIX_BT2020_NCL)
         return frame + " says _Matrix=" + std::to_string(matrix) +
-               ", which is not converted; `clip.resize.Bicubic(format=vs.RGBS)` first";
+               ", which takes its transfer and primaries to convert; "
+               "`clip.resize.Bicubic(format=vs.RGBS, transfer_in=14, primaries_in=9)` with those it has";
     const int range = read(properties, "_Range", vsapi);
     if (range > 1) return frame + " says _Range=" + std::to_string(range) + "; `clip.std.SetFrameProps(_Range=0)`";
     const int location = read(properties, "_ChromaLocation", vsapi);

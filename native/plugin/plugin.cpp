@@ -2,7 +2,7 @@
 
 #include "nodes.h"
 
-#ifndef VRT_VERSION_MAJOR
+#ifndef VRT_VERSION
 #error "setup.py passes the version"
 #endif
 
@@ -16,7 +16,7 @@ void fail(VSMap *out, const Outcome &outcome, VSCore *core, const VSAPI *vsapi) 
 
 // Version and Tasks: `data` is the name of the Python function that answers.
 void VS_CC answer(const VSMap *, VSMap *out, void *data, VSCore *core, const VSAPI *vsapi) {
-    const Outcome outcome = query(static_cast<const char *>(data));
+    const Outcome outcome = query(static_cast<const char *>(data), VRT_VERSION);
     if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
     set_entries(outcome.entries, out, vsapi);
 }

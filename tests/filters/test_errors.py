@@ -70,11 +70,11 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
         "the checkpoint of model basicvsr is not on this machine; "
         f'download `{BASICVSR_URL}` and pass `weights="{BASICVSR_FILE}"`',
     ),
-    ({"tile": 64}, "tile is not supported yet; `leave tile out`, and lower length= to save memory"),
-    ({"tile": [64, 64]}, "tile is not supported yet; `leave tile out`, and lower length= to save memory"),
+    ({"tile": 64}, "tile is not supported yet; `leave tile out`"),
+    ({"tile": [64, 64]}, "tile is not supported yet; `leave tile out`"),
     (
         {"tile_overlap": 8},
-        "tile_overlap is not supported yet; `leave tile_overlap out`, and lower length= to save memory",
+        "tile_overlap is not supported yet; `leave tile_overlap out`",
     ),
     ({"sigma": 10.0}, "model basicvsr-compact takes no noise level; `leave sigma out`"),
     ({"sigma_clip": blank(vs.GRAYS)}, "model basicvsr-compact takes no noise level; `leave sigma_clip out`"),
@@ -192,7 +192,6 @@ def test_a_frame_that_cannot_be_restored_fails(format: int, properties: dict[str
 @pytest.mark.parametrize(
     ("format", "properties"),
     [
-        (vs.GRAY8, {"_Matrix": 0}),  # what std.ShufflePlanes leaves on a plane of RGB
         (vs.YUV420P8, {"_Matrix": 3}),
         (vs.YUV420P8, {"_Matrix": 10}),
         (vs.YUV420P8, {"_Matrix": 14}),
@@ -200,13 +199,16 @@ def test_a_frame_that_cannot_be_restored_fails(format: int, properties: dict[str
         (vs.YUV420P8, {"_Range": 2}),
     ],
 )
-def test_a_property_that_cannot_be_converted_works_or_says_so_in_our_words(
-    format: int, properties: dict[str, int]
-) -> None:
-    try:
-        core.vrt.Restore(blank(format, **properties)).get_frame(0)
-    except vs.Error as error:
-        check_grammar(str(error))
+def test_a_property_that_cannot_be_converted_says_so_in_our_words(format: int, properties: dict[str, int]) -> None:
+    found = failure(blank(format, **properties))
+    check_grammar(found)
+    assert "; `clip." in found
+
+
+def test_gray_that_was_cut_out_of_rgb_leaves_as_it_came() -> None:
+    frame = core.vrt.Restore(blank(vs.GRAY8, _Matrix=0)).get_frame(0)
+    assert (frame.format.id, frame.props["_Matrix"]) == (vs.GRAY8, 0)
+    assert not [key for key in frame.props if key.startswith("_vrt")]
 
 
 def test_only_the_frames_that_are_wrong_fail() -> None:
@@ -380,7 +382,7 @@ def test_weights_may_say_which_file_they_are_not_what_it_holds(tmp_path: Path) -
 
 # Memory
 
-OUT_OF_MEMORY = "vrt: out of memory on cpu; `choose a smaller length=`"
+OUT_OF_MEMORY = "vrt: out of memory on cpu; `length=15`"
 
 
 def by_torch(*_: object) -> Tensor:
@@ -410,10 +412,25 @@ def test_running_out_of_memory_says_what_to_lower(
     assert python_places(log)
 
 
-@pytest.mark.parametrize("step", ["read_video", "write_video"])
+@pytest.mark.parametrize("step", ["read_video", "write_frame"])
 def test_running_out_of_memory_outside_the_network_says_the_same(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restoration, step, by_numpy)
     assert failure(blank(), device="cpu") == OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ({"length": 9}, "length=4"),
+        ({"length": 1, "overlap": 4}, "overlap=2"),
+        ({"length": 1, "overlap": 0}, "clip.std.CropAbs(width=640, height=360)"),
+    ],
+)
+def test_running_out_of_memory_names_what_is_left_to_lower(
+    arguments: dict[str, int], remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Restorer, "restore", by_torch)
+    assert failure(blank(), device="cpu", **arguments) == f"vrt: out of memory on cpu; `{remedy}`"
 
 
 def test_a_clip_goes_on_after_a_failed_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ import gc
 import numpy as np
 import pytest
 import torch
-from vs_vrt.filters.frames import FrameMemory, Plane, frame_memory, read_video, write_video
+from vs_vrt.filters.frames import FrameMemory, Plane, frame_memory, read_video, write_frame
 
 PADDED = 64  # bytes in a row, as VapourSynth aligns them
 
@@ -31,13 +31,13 @@ def test_a_video_is_read_as_a_float32_copy() -> None:
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4"])
-def test_a_video_is_written_without_touching_the_padding(kind: str) -> None:
+def test_a_frame_is_written_without_touching_the_padding(kind: str) -> None:
     planes = [plane(kind) for _ in range(3)]
-    video = torch.arange(45.0).reshape(1, 3, 3, 5) / 4
+    rows = np.frombuffer(planes[2][0].obj, dtype=kind).reshape(3, -1)
+    frame = torch.arange(45.0).reshape(3, 3, 5) / 4
     with frame_memory() as memory:
-        write_video(memory, video, [planes])
-    rows = np.frombuffer(planes[2][0], dtype=kind).reshape(3, -1)
-    np.testing.assert_array_equal(rows[:, :5], video[0, 2])
+        write_frame(memory, frame, planes)
+    np.testing.assert_array_equal(rows[:, :5], frame[2])
     assert set(rows[:, 5:].flat) == {99}
 
 
@@ -51,6 +51,14 @@ def test_a_kept_view_of_frame_memory_is_found(keep: object) -> None:
     held.clear()
     gc.collect()
     assert memory.kept() == 0
+
+
+def test_memory_that_nobody_keeps_is_given_up() -> None:
+    lent = plane("f4")
+    with frame_memory() as memory:
+        memory.array(lent)
+    with pytest.raises(ValueError, match="released"):
+        lent[0].tobytes()
 
 
 def test_an_error_inside_wins_over_a_kept_view() -> None:

@@ -81,7 +81,7 @@ def test_an_error_at_evaluation_goes_to_stderr_with_its_place(vspipe: Vspipe) ->
 
 
 def test_an_error_at_a_frame_goes_to_stderr_with_its_place(vspipe: Vspipe, tmp_path: Path) -> None:
-    torch.save({}, tmp_path / "x.pth")
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "x.pth")
     result = vspipe(script("RGBS", f"weights={str(tmp_path / 'x.pth')!r}"))
     assert (result.returncode, result.stdout) == (1, b"")
     errors = result.stderr.decode()

@@ -1,5 +1,6 @@
 """BasicVSR: bidirectional recurrent propagation with flow-warped features (arXiv 2012.02181)."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from vs_vrt.models.spynet import SpyNet, SpyNetConfig
 from vs_vrt.ops.flow_warp import flow_warp
 
 SCALE = 4
+FLOW_PIXELS = 1 << 17  # of the pairs whose flow is found at once: more is no faster, and pyramids are large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +48,40 @@ class BasicVSR(nn.Module):
         self.conv_last = conv3x3(tail, 3)
 
     def forward(self, video: Tensor, keep: range | None = None) -> Tensor:
-        """Reconstructs only the frames `keep` where given: the others lend their history alone, which is cheaper."""
-        to_previous, to_next = self.flows(video)
-        frames = list(video.unbind(1))
-        backward = propagate(self.backward_resblocks, frames[::-1], list(to_previous.unbind(1))[::-1])[::-1]
-        forward = propagate(self.forward_resblocks, frames, list(to_next.unbind(1)))
-        keep = keep if keep is not None else range(len(frames))
-        b, _, _, h, w = video.shape
-        restored = video.new_empty(b, len(keep), 3, SCALE * h, SCALE * w)
-        for place, i in enumerate(keep):
-            restored[:, place] = self.reconstruct(frames[i], backward[i], forward[i])
-        return restored
+        """All frames, or those of `keep`: the others lend their history alone, which is cheaper."""
+        return torch.stack(list(self.frames(video, keep or range(video.shape[1]))), dim=1)
 
-    def flows(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """`(b t 3 h w) -> (b t-1 2 h w) twice`: flows that warp frame t+1 to frame t, and frame t to frame t+1.
+    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+        """`(b t 3 h w) -> t' x (b 3 (h 4) (w 4))`: the frames of `keep` one by one, so that none must wait."""
+        frames = video.unbind(1)
+        to_previous, to_next = self.flows(video)
+        backward = list(propagate(self.backward_resblocks, frames[::-1], to_previous[::-1]))[::-1]
+        for i, forward in enumerate(propagate(self.forward_resblocks, frames, to_next)):
+            if i in keep:
+                yield self.reconstruct(frames[i], backward[i], forward)
+            if i + 1 >= keep.stop:
+                return
+
+    def flows(self, video: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """`(b t 3 h w) -> t-1 x (b 2 h w), twice`: flows that warp frame t+1 to frame t, and frame t to frame t+1.
 
         Flows stay in float32 under autocast: half precision steps by whole pixels above 1024.
         """
-        b = video.shape[0]
-        current = rearrange(video[:, :-1], "b t c h w -> (b t) c h w").float()
-        following = rearrange(video[:, 1:], "b t c h w -> (b t) c h w").float()
+        video = video.float()
         with torch.autocast(video.device.type, enabled=False):
-            pair = self.spynet(current, following), self.spynet(following, current)
-        backward, forward = (rearrange(flow, "(b t) c h w -> b t c h w", b=b) for flow in pair)
-        return backward, forward
+            return self._flow(video[:, :-1], video[:, 1:]), self._flow(video[:, 1:], video[:, :-1])
+
+    def _flow(self, references: Tensor, neighbours: Tensor) -> list[Tensor]:
+        b, t, _, h, w = references.shape
+        step = max(1, FLOW_PIXELS // (b * h * w))
+        flows: list[Tensor] = []
+        for start in range(0, t, step):
+            pairs = (
+                rearrange(each[:, start : start + step], "b t c h w -> (b t) c h w")
+                for each in (references, neighbours)
+            )
+            flows += rearrange(self.spynet(*pairs), "(b t) c h w -> t b c h w", b=b).unbind(0)
+        return flows
 
     def reconstruct(self, frame: Tensor, backward: Tensor, forward: Tensor) -> Tensor:
         """`(b 3 h w), (b c h w), (b c h w) -> (b 3 (h 4) (w 4))`: fuse, upsample twice, add the bilinear base."""
@@ -81,15 +93,16 @@ class BasicVSR(nn.Module):
         return x + base  # type: ignore[no-any-return]
 
 
-def propagate(trunk: ResidualBlocksWithInputConv, frames: list[Tensor], flows: list[Tensor]) -> list[Tensor]:
+def propagate(
+    trunk: ResidualBlocksWithInputConv, frames: Sequence[Tensor], flows: Sequence[Tensor]
+) -> Iterator[Tensor]:
     """`t x (b 3 h w), t-1 x (b 2 h w) -> t x (b c h w)`: one recurrent pass; `flows[i]` warps step i to step i + 1."""
-    features: list[Tensor] = []
+    conv = trunk.main[0]
+    assert isinstance(conv, nn.Conv2d)
+    b, _, h, w = frames[0].shape
+    state = frames[0].new_zeros(b, conv.out_channels, h, w)
     for i, frame in enumerate(frames):
-        if i == 0:
-            conv = trunk.main[0]
-            assert isinstance(conv, nn.Conv2d)
-            state = frame.new_zeros(frame.shape[0], conv.out_channels, *frame.shape[-2:])
-        else:
-            state = flow_warp(features[-1], flows[i - 1])
-        features.append(trunk(torch.cat([frame, state], dim=1)))
-    return features
+        if i > 0:
+            state = flow_warp(state, flows[i - 1])
+        state = trunk(torch.cat([frame, state], dim=1))
+        yield state

@@ -17,6 +17,7 @@ def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "ze
     b, _, h, w = x.shape
     if flow.shape != (b, 2, h, w):
         raise ValueError(f"flow {tuple(flow.shape)} does not fit an image {tuple(x.shape)}; `give (b 2 h w)`")
+    flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
     column = torch.arange(w, device=flow.device, dtype=flow.dtype)
     row = torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]
     # grid_sample wants -1..1 from the centre of the first pixel to the centre of the last (align_corners).
@@ -27,4 +28,7 @@ def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "ze
         ],
         dim=-1,
     )
-    return F.grid_sample(x, grid.to(x.dtype), mode="bilinear", padding_mode=padding, align_corners=True)
+    # Half precision would round the grid by whole pixels of a wide frame.
+    wide = torch.promote_types(x.dtype, torch.float32)
+    warped = F.grid_sample(x.to(wide), grid.to(wide), mode="bilinear", padding_mode=padding, align_corners=True)
+    return warped.to(x.dtype)

@@ -21,6 +21,15 @@ class Footage:
         if not self.clips:
             raise ArgumentError(f"{folder} holds no video files or image folders; `--data FOLDER`")
 
+    def check(self, crop: tuple[int, int]) -> None:
+        """Raises `ArgumentError` where a clip has no room for crops of (h, w) pixels."""
+        for clip in self.clips:
+            h, w = clip.shape[1:3]
+            if h < crop[0] or w < crop[1]:
+                raise ArgumentError(
+                    f"a clip of {w}x{h} is smaller than the crops; `--data` of {crop[1]}x{crop[0]} at least"
+                )
+
     def batch(self, seed: int, iteration: int, size: int, num_frames: int, crop: tuple[int, int]) -> Tensor:
         """`-> (b t 3 h w)`, RGB 0..1: `size` random crops of (h, w) pixels over `num_frames` neighbouring frames."""
         rng = np.random.default_rng([seed, iteration])

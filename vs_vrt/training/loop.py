@@ -80,7 +80,7 @@ class Trainer:
 
     def flow_loss(self, video: Tensor) -> Tensor:
         """`(b t 3 h w) -> ()`: the photometric loss of neighbours in both directions."""
-        backward, forward = self.model.flows(video)
+        backward, forward = (torch.stack(flows, dim=1) for flows in self.model.flows(video))
         current, following, backward, forward = (
             rearrange(each, "b t c h w -> (b t) c h w") for each in (video[:, :-1], video[:, 1:], backward, forward)
         )

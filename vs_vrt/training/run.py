@@ -23,4 +23,7 @@ def train_model(model: str, data: Path, out: Path, *, iterations: int | None, se
     network = build(row)
     assert isinstance(network, BasicVSR)
     initialise(network, seed)
-    Trainer(network, recipe, Footage(data), out).run()
+    footage = Footage(data)
+    side = max(recipe.crop) * row.scale
+    footage.check((side, side))
+    Trainer(network, recipe, footage, out).run()
