@@ -1,7 +1,5 @@
 """One thread for each device: all torch work of a device runs on it, one window after the other."""
 
-import importlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +15,8 @@ _threads: dict[str, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 
 
-def import_torch() -> None:
-    """Loads torch, with huge pages for its large tensors on a CPU: tens of megabytes are faulted in for every layer.
-
-    torch reads the setting at its first allocation, so it has no effect in a process that uses torch already.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    importlib.import_module("torch")
-
-
 def resolve(name: str | None) -> "torch.device":
     """The device of that name, or the best one of this machine. Raises `DeviceError`."""
-    import_torch()
     import torch
 
     if name is None:

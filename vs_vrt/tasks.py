@@ -34,7 +34,7 @@ TASKS = (
         ),
         scale=4,
         length=30,
-        overlap=5,
+        overlap=3,
         half_safe=True,
         suits="clean footage that was downscaled by bicubic x4; small enough for a laptop",
         license="MIT",

@@ -10,7 +10,7 @@ from vapoursynth import core
 
 
 def load(path: Path) -> vs.VideoNode:
-    """The video, or one line and exit. A matrix that the file does not name is guessed from the size, as players do."""
+    """The video, or one line and exit. A matrix that the file does not name is guessed from the size, as Restore does."""
     if not path.exists():
         raise SystemExit(f"vrt: there is no file {path}; give one, `make demo INPUT=clip.mp4`")
     try:
@@ -18,7 +18,7 @@ def load(path: Path) -> vs.VideoNode:
     except vs.Error as error:
         raise SystemExit(f"vrt: {path} cannot be read as video ({error}); `ffmpeg -i {path}` tells more") from None
     if clip.get_frame(0).props.get("_Matrix", vs.MATRIX_UNSPECIFIED) == vs.MATRIX_UNSPECIFIED:
-        guess = vs.MATRIX_BT709 if clip.height > 576 else vs.MATRIX_ST170_M
+        guess = vs.MATRIX_BT709 if clip.width > 1024 or clip.height > 576 else vs.MATRIX_ST170_M
         clip = clip.std.SetFrameProps(_Matrix=vs.MATRIX_RGB if clip.format.color_family == vs.RGB else guess)
     return clip
 

@@ -17,9 +17,8 @@ def executable() -> str:
 
 
 def encode(clip: vs.VideoNode, output: Path) -> list[str]:
-    """The command that writes `output`, all but lossless; y4m names no matrix and range, so those of `clip` are set."""
-    props = clip.get_frame(0).props
-    matrix = int(props["_Matrix"]) or int(vs.MATRIX_BT709)  # 0 is RGB, which upscale.vpy turns into this
-    tags = f"h264_metadata=matrix_coefficients={matrix}:video_full_range_flag={int(props.get('_Range', 0))}"
+    """The command that writes `output`, all but lossless; y4m names no matrix and range, so they are set."""
+    full = clip.format.color_family != vs.RGB and int(clip.get_frame(0).props.get("_Range", 0))
+    tags = f"h264_metadata=matrix_coefficients={int(vs.MATRIX_BT709)}:video_full_range_flag={int(full)}"
     x264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "8", "-bsf:v", tags]
     return [executable(), "-y", "-loglevel", "error", "-i", "-", *x264, str(output)]

@@ -5,9 +5,9 @@ import re
 import shlex
 import signal
 import sysconfig
-import time
 from pathlib import Path
 from subprocess import PIPE, Popen
+from threading import TIMEOUT_MAX, Event, Timer
 
 import vapoursynth as vs
 
@@ -42,13 +42,25 @@ def restore(source: Path, clip: vs.VideoNode, output: Path, frames: int | None, 
 
 def watch(vspipe: Popen[str], seconds: float) -> tuple[str, bool]:
     """Passes on what the plugin notes, until `seconds` are over. The last complaint, and whether time was up."""
-    end, complaint = time.monotonic() + seconds, ""
+    frames, complaint, stopped = 0, "", Event()
+
+    def stop() -> None:
+        if frames >= MINIMUM and vspipe.poll() is None:
+            stopped.set()
+            os.killpg(vspipe.pid, signal.SIGTERM)
+
+    # Frames come a window at a time; the time is up in the middle of one.
+    timer = Timer(min(seconds, TIMEOUT_MAX), stop)
+    timer.daemon = True
+    timer.start()
     for line in vspipe.stderr or ():
-        frame = re.match(r"Frame: (\d+)/", line)
-        if frame and int(frame[1]) >= MINIMUM and time.monotonic() > end:
-            return complaint, True
-        if note := re.match(r"(?:Information|Warning): (vrt: .*)", line):
+        if found := re.match(r"Frame: (\d+)/", line):
+            frames = int(found[1])
+            if timer.finished.is_set():
+                stop()
+        elif note := re.match(r"(?:Information|Warning): (vrt: .*)", line):
             print(note[1], flush=True)
         elif error := re.search(r"(?:exception|[Ee]rror): (?:.*?(?=vrt: ))?(.+)", line):
             complaint = error[1]
-    return complaint, False
+    timer.cancel()
+    return complaint, stopped.is_set()

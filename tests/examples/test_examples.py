@@ -60,6 +60,33 @@ def test_demo_of_a_users_file(vapoursynth_home: dict[str, str], folder: Path) ->
     assert [frame.shape for frame in restored] == [(4 * SIZE[0], 4 * SIZE[1], 3)] * FRAMES
 
 
+def test_time_that_is_up_ends_the_pipe_after_the_least_number_of_frames(
+    vapoursynth_home: dict[str, str], folder: Path
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from parts.clips import load; from parts import pipe\n"
+        "pipe.SCRIPT = sys.argv[1]; p = Path('a clip.mp4')\n"
+        "pipe.restore(p, load(p), Path('early.mkv'), None, 0.001)"
+    )
+    script = folder / "slow.vpy"
+    script.write_text(
+        "import time, vapoursynth as vs\n"
+        "c = vs.core.std.BlankClip(format=vs.YUV420P8, width=64, height=48, length=500)\n"
+        "c.std.FrameEval(lambda n: (time.sleep(0.02), c)[1]).set_output()"
+    )
+    environment = vapoursynth_home | {"PYTHONPATH": str(ROOT / "examples"), "XDG_CACHE_HOME": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(script)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 8 <= len(list(read_frames(folder / "early.mkv"))) < 250
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -54,6 +54,19 @@ def test_kept_frames_are_those_of_the_whole() -> None:
         assert torch.equal(model(tensors["input"], range(1, 4)), model(tensors["input"])[:, 1:4])
 
 
+def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors, metadata = load(GOLDEN[0])
+    model = fill(BasicVSR(BasicVSRConfig(mid_channels=16, num_blocks=2)), metadata)
+    with torch.no_grad():
+        whole = model(tensors["input"])
+        monkeypatch.setattr(basicvsr, "BAND_BYTES", 1)
+        monkeypatch.setattr(basicvsr, "BAND_ROWS", 5)
+        banded = model(tensors["input"])
+        assert error(banded, whole) < 1e-6
+        monkeypatch.setattr(basicvsr, "HALO", 1)
+        assert error(model(tensors["input"]), whole) > 1e-4
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 1, 1), (1, 3, 17, 9), (2, 3, 5, 40)])
 def test_any_size_and_a_single_frame(shape: tuple[int, ...]) -> None:
     t, _, h, w = shape

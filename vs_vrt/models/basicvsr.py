@@ -1,5 +1,6 @@
 """BasicVSR: bidirectional recurrent propagation with flow-warped features (arXiv 2012.02181)."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from vs_vrt.models.spynet import SpyNet, SpyNetConfig
 from vs_vrt.ops.flow_warp import flow_warp
 
 SCALE = 4
+HALO = 2  # rows of the input that a row of the output looks beyond its own: 1 + 1/2 + 1/4 + 1/4
+BAND_ROWS = 64  # at least, or the halo costs too much
+BAND_BYTES = 24 << 20  # of one full-size feature map: allocators hand larger ones out page by page
 FLOW_PIXELS = 1 << 17  # of the pairs whose flow is found at once: more is no faster, and pyramids are large
 
 
@@ -53,26 +57,21 @@ class BasicVSR(nn.Module):
 
     def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
         """`(b t 3 h w) -> t' x (b 3 (h 4) (w 4))`: the frames of `keep` one by one, so that none must wait."""
-        frames = video.unbind(1)
-        to_previous, to_next = self.flows(video)
-        backward = list(propagate(self.backward_resblocks, frames[::-1], to_previous[::-1]))[::-1]
-        for i, forward in enumerate(propagate(self.forward_resblocks, frames, to_next)):
+        # History runs towards a frame: backwards from the last one, forwards from the first, and never past `keep`.
+        later, earlier = video[:, keep.start :], video[:, : keep.stop]
+        to_previous, to_next = self.flow(later[:, :-1], later[:, 1:]), self.flow(earlier[:, 1:], earlier[:, :-1])
+        backward = list(propagate(self.backward_resblocks, later.unbind(1)[::-1], to_previous[::-1]))[::-1]
+        for i, forward in enumerate(propagate(self.forward_resblocks, earlier.unbind(1), to_next)):
             if i in keep:
-                yield self.reconstruct(frames[i], backward[i], forward)
-            if i + 1 >= keep.stop:
-                return
+                yield self.reconstruct(video[:, i], backward[i - keep.start], forward)
 
-    def flows(self, video: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """`(b t 3 h w) -> t-1 x (b 2 h w), twice`: flows that warp frame t+1 to frame t, and frame t to frame t+1.
+    def flow(self, references: Tensor, neighbours: Tensor) -> list[Tensor]:
+        """`(b t 3 h w), (b t 3 h w) -> t x (b 2 h w)`: the flows that warp neighbours to references.
 
-        Flows stay in float32 under autocast: half precision steps by whole pixels above 1024.
+        In float32 under autocast: half precision steps by whole pixels above 1024.
         """
-        video = video.float()
-        with torch.autocast(video.device.type, enabled=False):
-            return self._flow(video[:, :-1], video[:, 1:]), self._flow(video[:, 1:], video[:, :-1])
-
-    def _flow(self, references: Tensor, neighbours: Tensor) -> list[Tensor]:
         b, t, _, h, w = references.shape
+        references, neighbours = references.float(), neighbours.float()
         step = max(1, FLOW_PIXELS // (b * h * w))
         flows: list[Tensor] = []
         for start in range(0, t, step):
@@ -80,11 +79,27 @@ class BasicVSR(nn.Module):
                 rearrange(each[:, start : start + step], "b t c h w -> (b t) c h w")
                 for each in (references, neighbours)
             )
-            flows += rearrange(self.spynet(*pairs), "(b t) c h w -> t b c h w", b=b).unbind(0)
+            with torch.autocast(references.device.type, enabled=False):
+                flows += rearrange(self.spynet(*pairs), "(b t) c h w -> t b c h w", b=b).unbind(0)
         return flows
 
     def reconstruct(self, frame: Tensor, backward: Tensor, forward: Tensor) -> Tensor:
-        """`(b 3 h w), (b c h w), (b c h w) -> (b 3 (h 4) (w 4))`: fuse, upsample twice, add the bilinear base."""
+        """`(b 3 h w), (b c h w), (b c h w) -> (b 3 (h 4) (w 4))`, in bands of rows, as full size is large."""
+        b, _, h, w = frame.shape
+        size = 4 * b * SCALE**2 * h * w * self.conv_hr.out_channels
+        bands = max(1, min(math.ceil(size / BAND_BYTES), h // BAND_ROWS))
+        restored = frame.new_empty(b, 3, SCALE * h, SCALE * w)
+        for band in range(bands):
+            start, stop = band * h // bands, (band + 1) * h // bands
+            above, below = min(HALO, start), min(HALO, h - stop)
+            rows = slice(start - above, stop + below)
+            wide = self._reconstruct_band(frame[..., rows, :], backward[..., rows, :], forward[..., rows, :])
+            end = wide.shape[-2] - SCALE * below
+            restored[..., SCALE * start : SCALE * stop, :] = wide[..., SCALE * above : end, :]
+        return restored
+
+    def _reconstruct_band(self, frame: Tensor, backward: Tensor, forward: Tensor) -> Tensor:
+        """Fuse, upsample twice, add the bilinear base."""
         x = lrelu(self.fusion(torch.cat([backward, forward], dim=1)))
         x = lrelu(self.upsample1(x))
         x = lrelu(self.upsample2(x))

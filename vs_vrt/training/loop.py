@@ -80,11 +80,14 @@ class Trainer:
 
     def flow_loss(self, video: Tensor) -> Tensor:
         """`(b t 3 h w) -> ()`: the photometric loss of neighbours in both directions."""
-        backward, forward = (torch.stack(flows, dim=1) for flows in self.model.flows(video))
-        current, following, backward, forward = (
-            rearrange(each, "b t c h w -> (b t) c h w") for each in (video[:, :-1], video[:, 1:], backward, forward)
-        )
-        return photometric(current, following, backward) + photometric(following, current, forward)
+        pairs = (video[:, :-1], video[:, 1:]), (video[:, 1:], video[:, :-1])
+        return torch.stack([self.flow_loss_of(*pair) for pair in pairs]).sum()
+
+    def flow_loss_of(self, references: Tensor, neighbours: Tensor) -> Tensor:
+        """`(b t 3 h w), (b t 3 h w) -> ()`: the photometric loss of warping neighbours to references."""
+        flow = torch.stack(self.model.flow(references, neighbours), dim=1)
+        flat = [rearrange(each, "b t c h w -> (b t) c h w") for each in (references, neighbours, flow)]
+        return photometric(flat[0], flat[1], flat[2])
 
     def set_rates(self) -> None:
         """Learning rates of this iteration; the flow network's gradients are off while it is frozen."""
