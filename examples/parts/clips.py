@@ -10,7 +10,7 @@ from vapoursynth import core
 
 
 def load(path: Path) -> vs.VideoNode:
-    """The video, or one line and exit. A matrix that the file does not name is guessed from the size, as Restore does."""
+    """The video, or one line and exit. A matrix that the file does not name is guessed as Restore guesses it."""
     if not path.exists():
         raise SystemExit(f"vrt: there is no file {path}; give one, `make demo INPUT=clip.mp4`")
     try:
