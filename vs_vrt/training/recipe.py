@@ -13,7 +13,7 @@ class Recipe:
     """
 
     seed: int = 0
-    iterations: int = 4400
+    iterations: int = 3100
     batch: int = 2
     num_frames: int = 7
     crop: tuple[int, int] = (32, 64)  # of the degraded input; transposed at every other iteration
