@@ -40,7 +40,7 @@ def demo(original: Path, frames: int | None, seconds: float, truth: bool) -> Non
     clip = load(source)
     total = min(frames or clip.num_frames, clip.num_frames)
     if math.isfinite(seconds) and total > MINIMUM:
-        print(f"vrt: as many of {total} frames as fit in {seconds:g} s, at least {MINIMUM}; `--frames all` for all")
+        print(f"vrt: as many of {total} frames as fit in {seconds:g} s, at least {MINIMUM}; `FRAMES=all` for all")
     start = time.monotonic()
     restore(source, clip, output, frames, seconds)
     spent, done = time.monotonic() - start, load(output).num_frames
