@@ -9,7 +9,7 @@ from tests.support import clip_of, moving_texture, untouchable
 def test_evaluation_says_in_one_line_what_will_be_done(log: list[str]) -> None:
     core.vrt.Restore(untouchable(core.std.BlankClip(format=vs.RGBS, width=32, height=24, length=9)), length=6)
     assert log == [
-        "vrt: sr4 by basicvsr-compact (basicvsr-compact.safetensors, MIT), 32x24 to 128x96, length=6, overlap=5"
+        "vrt: sr4 by basicvsr-compact (basicvsr-compact.safetensors, MIT), 32x24 to 128x96, length=6, overlap=3"
     ]
 
 

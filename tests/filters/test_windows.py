@@ -58,12 +58,21 @@ def test_a_window_that_is_off_by_one_would_be_noticed(network: nn.Module) -> Non
 
 def test_unset_arguments_are_those_of_the_task_row() -> None:
     clip = clip_of(moving_texture(1, 31, 16, 12))
-    assert (ROW.length, ROW.overlap) == (30, 5)
-    plain, explicit = core.vrt.Restore(clip), core.vrt.Restore(clip, task="sr4", length=30, overlap=5)
+    assert (ROW.length, ROW.overlap) == (30, 3)
+    plain, explicit = core.vrt.Restore(clip), core.vrt.Restore(clip, task="sr4", length=30, overlap=3)
     assert properties(plain, 0)["VrtWindow"] == [0, 29]
     assert properties(plain, 30)["VrtWindow"] == [30, 30]
     for n in (0, 29, 30):
         np.testing.assert_array_equal(pixels(plain.get_frame(n)), pixels(explicit.get_frame(n)))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "length"), [(320, 180, 30), (854, 480, 24), (1280, 720, 12), (1920, 1080, 5)]
+)
+def test_the_default_window_shrinks_with_the_frame(width: int, height: int, length: int, log: list[str]) -> None:
+    core.vrt.Restore(core.std.BlankClip(format=vs.RGBS, width=width, height=height, length=1))
+    assert f"length={length}, " in log[0]
+    assert length * 12 * width * height * SCALE**2 <= 2 << 30
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 3), (33, 17), (64, 5)])
