@@ -63,10 +63,9 @@ def memory_errors(device: "torch.device", remedy: str) -> Iterator[None]:
 
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(f"out of memory on {device}; `{remedy}`") from error
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
         # The CPU allocator raises a plain RuntimeError.
-        if "can't allocate memory" in str(error):
-            raise OutOfMemory(f"out of memory on {device}; `{remedy}`") from error
-        raise
+        exhausted = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+        if not exhausted:
+            raise
+        raise OutOfMemory(f"out of memory on {device}; `{remedy}`") from error

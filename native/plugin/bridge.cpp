@@ -216,6 +216,10 @@ Outcome restore_window(Restoration &restoration, int window, int first, const st
     return outcome;
 }
 
+void log_place(const Outcome &outcome, VSCore *core, const VSAPI *vsapi) {
+    if (!outcome.where.empty()) vsapi->logMessage(mtWarning, ("vrt: raised at " + outcome.where).c_str(), core);
+}
+
 void set_entries(const std::vector<Entry> &entries, VSMap *map, const VSAPI *vsapi) {
     for (const Entry &entry : entries) {
         const char *key = entry.key.c_str();

@@ -54,6 +54,9 @@ Outcome plan_restore(const VSMap *in, const VSAPI *vsapi, std::shared_ptr<Restor
 Outcome restore_window(Restoration &restoration, int window, int first, const std::vector<InputFrame> &inputs,
                        const std::vector<std::vector<Plane>> &outputs);
 
+// Logs where Python raised the error, if it did.
+void log_place(const Outcome &outcome, VSCore *core, const VSAPI *vsapi);
+
 void set_entries(const std::vector<Entry> &entries, VSMap *map, const VSAPI *vsapi);
 
 }  // namespace vrt

@@ -32,8 +32,11 @@ struct Guard {
     bool converts;
     std::atomic<bool> said{false};
 
-    // Broadcast practice: standard definition is BT.601, anything larger BT.709.
-    int guess() const { return vi.width > 1024 || vi.height > 576 ? VSC_MATRIX_BT709 : VSC_MATRIX_ST170_M; }
+    // The argument's; else broadcast practice: standard definition is BT.601, anything larger BT.709.
+    int assumed() const {
+        if (matrix != kUnknown) return matrix;
+        return vi.width > 1024 || vi.height > 576 ? VSC_MATRIX_BT709 : VSC_MATRIX_ST170_M;
+    }
 };
 
 std::string frame_error(const Guard &guard, const VSMap *properties, int n, const VSAPI *vsapi) {
@@ -71,10 +74,10 @@ void fill(Guard &guard, VSMap *properties, VSCore *core, const VSAPI *vsapi) {
     // came.
     if (guard.converts && guard.vi.format.colorFamily == cfGray && matrix == VSC_MATRIX_RGB) {
         vsapi->mapSetInt(properties, kGrayOfRgb, 1, maReplace);
-        vsapi->mapSetInt(properties, "_Matrix", guard.matrix != kUnknown ? guard.matrix : guard.guess(), maReplace);
+        vsapi->mapSetInt(properties, "_Matrix", guard.assumed(), maReplace);
     }
     if (matrix == kUnknown || matrix == VSC_MATRIX_UNSPECIFIED) {
-        const int chosen = is_rgb ? int(VSC_MATRIX_RGB) : guard.matrix != kUnknown ? guard.matrix : guard.guess();
+        const int chosen = is_rgb ? int(VSC_MATRIX_RGB) : guard.assumed();
         vsapi->mapSetInt(properties, "_Matrix", chosen, maReplace);
         if (!is_rgb && guard.matrix == kUnknown && !guard.said.exchange(true))
             vsapi->logMessage(mtInformation,

@@ -10,7 +10,7 @@ namespace vrt {
 namespace {
 
 void fail(VSMap *out, const Outcome &outcome, VSCore *core, const VSAPI *vsapi) {
-    if (!outcome.where.empty()) vsapi->logMessage(mtWarning, ("vrt: raised at " + outcome.where).c_str(), core);
+    log_place(outcome, core, vsapi);
     vsapi->mapSetError(out, outcome.error.c_str());
 }
 

@@ -104,7 +104,7 @@ const VSFrame *compute_window(const WindowNode &node, int k, VSFrameContext *con
 
     const Outcome outcome = restore_window(*node.restoration, k, first, inputs, outputs);
     if (!outcome.error.empty()) {
-        if (!outcome.where.empty()) vsapi->logMessage(mtWarning, ("vrt: raised at " + outcome.where).c_str(), core);
+        log_place(outcome, core, vsapi);
         vsapi->setFilterError(outcome.error.c_str(), context);
         return nullptr;
     }
