@@ -90,5 +90,5 @@ def refuse_unusable(arguments: Arguments, row: TaskRow) -> None:
     if arguments.given("sigma") and arguments.given("sigma_clip"):
         raise ArgumentError("sigma and sigma_clip exclude each other; `sigma=` for one level, `sigma_clip=` for a map")
     for name in ("sigma", "sigma_clip"):
-        if arguments.given(name) and not row.takes_sigma:
+        if arguments.given(name) and row.sigma is None:
             raise ArgumentError(f"model {row.model} takes no noise level; `leave {name} out`")

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
+
+# What one call of the network gives: every frame it was given, the one in the middle, or a new one halfway between the
+# two in the middle.
+type Gives = Literal["every", "centre", "between"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +19,20 @@ class TaskRow:
     architecture: str  # "module:Class" below vs_vrt.models
     config: Mapping[str, Any] = MappingProxyType({})  # keyword arguments of the class's config
     scale: int
+    gives: Gives = "every"
+    num_frames: int = 1  # the fewest frames that the network takes; exactly so many where it gives one
+    multiple: int = 1  # height and width that the network takes are multiples of this
+    min_size: int = 1  # and at least this
     length: int  # frames that one window restores
     overlap: int  # frames of warm-up that a window reads on each side
     half_safe: bool  # whether float16 keeps the picture
-    takes_sigma: bool = False
+    sigma: float | None = None  # noise level (standard deviation, 8-bit units) where none is given; None: takes none
     suits: str  # the footage it was trained for
     license: str  # of the checkpoint
     checkpoint: str  # file name
     bundled: bool = False  # the checkpoint is in the package
-    url: str = ""
+    url: str = ""  # of the file
+    page: str = ""  # where a person finds the file, if it has no address of its own
+    size: int = 0  # of the file in bytes, roughly; 0: unknown
+    sha256: str = ""  # of the file: all 64 digits, or the first ones where only those are published
+    keys: str = ""  # sha256 of the checkpoint's keys and shapes: what is in it, whatever the file is called

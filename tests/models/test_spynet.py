@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 from tests.golden_vectors import error, fill, load, tolerance
-from vs_vrt.models.spynet import SpyNet
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig
 
 
-def golden_error(model: nn.Module) -> tuple[float, float]:
-    tensors, metadata = load("spynet_mmediting_40x56")
+def golden_error(model: nn.Module, name: str = "spynet_mmediting_40x56") -> tuple[float, float]:
+    tensors, metadata = load(name)
     fill(model, metadata)
     with torch.no_grad():
         flow = model(tensors["input"][:, 0], tensors["input"][:, 1])
@@ -17,6 +17,31 @@ def golden_error(model: nn.Module) -> tuple[float, float]:
 def test_golden() -> None:
     found, allowed = golden_error(SpyNet())
     assert found <= allowed
+
+
+def test_golden_with_the_other_keys() -> None:
+    found, allowed = golden_error(SpyNet(SpyNetConfig(keys="basicsr")), "spynet_basicsr_40x56")
+    assert found <= allowed
+
+
+@pytest.mark.parametrize("name", ["spynet_vrt_40x56", "spynet_vrt_levels2345_64x96"])
+def test_golden_of_four_scales(name: str) -> None:
+    tensors, metadata = load(name)
+    model = fill(SpyNet(SpyNetConfig(keys="basicsr")), metadata)
+    with torch.no_grad():
+        flows = model.flows(tensors["input"][:, 0], tensors["input"][:, 1], scales=(1, 2, 4, 8))
+    for i, flow in enumerate(flows):
+        assert error(flow, tensors[f"output.{i}"]) <= tolerance(metadata)
+
+
+def test_the_two_key_schemes_are_one_network() -> None:
+    other = SpyNet(SpyNetConfig(keys="basicsr"))
+    mine = SpyNet()
+    for theirs, ours in zip(other.parameters(), mine.parameters(), strict=True):
+        theirs.data.copy_(ours)
+    images = torch.rand(2, 1, 3, 40, 50)
+    with torch.no_grad():
+        assert torch.equal(mine(*images), other(*images))
 
 
 def test_golden_has_teeth(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from einops import rearrange
 from torch import Tensor
 
 from tests.golden_vectors import error, load
-from vs_vrt.ops.flow_warp import flow_warp
+from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4
 
 
 def loop_warp(x: Tensor, flow: Tensor, padding: str) -> Tensor:
@@ -59,3 +59,16 @@ def test_positive_dx_reads_to_the_right() -> None:
 def test_refuses_a_flow_of_another_size() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         flow_warp(torch.zeros(1, 3, 4, 4), torch.zeros(1, 2, 4, 5))
+
+
+def test_golden_of_the_four_nearest() -> None:
+    tensors, _ = load("comp_flow_warp")
+    flow = rearrange(tensors["flow"], "b h w c -> b c h w")
+    assert error(flow_warp_nearest4(tensors["x"], flow), tensors["nearest4_zeros"]) < 2e-5
+
+
+def test_the_four_nearest_stand_in_their_order() -> None:
+    x = torch.arange(12.0).view(1, 1, 3, 4)  # the value tells the place: 4 row + column
+    flow = torch.tensor([0.5, 0.25]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    assert flow_warp_nearest4(x, flow)[0, :, 1, 1].tolist() == [5, 9, 6, 10]
+    assert flow_warp_nearest4(x, flow)[0, :, 2, 3].tolist() == [11, 0, 0, 0]

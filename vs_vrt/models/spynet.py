@@ -1,8 +1,10 @@
 """SPyNet: optical flow from a pyramid of small convolutional networks (arXiv 1611.00850)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,7 @@ class SpyNetConfig:
 
     widths: tuple[int, int, int, int] = (32, 64, 32, 16)
     kernel: int = 7
+    keys: Literal["mmediting", "basicsr"] = "mmediting"  # how checkpoints name the convolutions
 
 
 class ConvUnit(nn.Module):
@@ -38,9 +41,12 @@ class Level(nn.Module):
 
     def __init__(self, config: SpyNetConfig) -> None:
         super().__init__()
-        channels = [8, *config.widths, 2]
-        pairs = pairwise(channels)
-        self.basic_module = nn.Sequential(*(ConvUnit(i, o, config.kernel) for i, o in pairs))
+        self.basic_module = nn.Sequential()
+        for i, (inner, outer) in enumerate(pairwise([8, *config.widths, 2])):
+            if config.keys == "mmediting":
+                self.basic_module.add_module(f"{i}", ConvUnit(inner, outer, config.kernel))
+            else:  # BasicSR counts the activations between them
+                self.basic_module.add_module(f"{2 * i}", nn.Conv2d(inner, outer, config.kernel, padding="same"))
 
     def forward(self, x: Tensor) -> Tensor:
         *hidden, last = self.basic_module
@@ -65,25 +71,40 @@ class SpyNet(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
     def forward(self, reference: Tensor, neighbour: Tensor) -> Tensor:
+        return self.flows(reference, neighbour, scales=(1,))[0]
+
+    def flows(self, reference: Tensor, neighbour: Tensor, scales: Sequence[int]) -> list[Tensor]:
+        """`(b 3 h w), (b 3 h w) -> [(b 2 (h / s) (w / s)) for s in scales]`, in pixels of each scale, rounded down.
+
+        Each scale, a power of two, has the flow that its own level of the pyramid found.
+        """
         h, w = reference.shape[-2:]
         size = (math.ceil(h / MULTIPLE) * MULTIPLE, math.ceil(w / MULTIPLE) * MULTIPLE)
-        flow = self._pyramid_flow(self._prepare(reference, size), self._prepare(neighbour, size))
-        flow = F.interpolate(flow, size=(h, w), mode="bilinear", align_corners=False)
-        return flow * flow.new_tensor([w / size[1], h / size[0]]).view(1, 2, 1, 1)
+        found = self._pyramid_flows(self._prepare(reference, size), self._prepare(neighbour, size))
+        return [_resize_flow(found[LEVELS - scale.bit_length()], (h // scale, w // scale)) for scale in scales]
 
     def _prepare(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         return (F.interpolate(image, size=size, mode="bilinear", align_corners=False) - self.mean) / self.std
 
-    def _pyramid_flow(self, reference: Tensor, neighbour: Tensor) -> Tensor:
+    def _pyramid_flows(self, reference: Tensor, neighbour: Tensor) -> list[Tensor]:
         pyramid = [(reference, neighbour)]
         for _ in range(LEVELS - 1):
             a, b = pyramid[0]
             pyramid.insert(0, (F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)))
         coarsest = pyramid[0][0]
         flow = coarsest.new_zeros(coarsest.shape[0], 2, *coarsest.shape[-2:])
+        found: list[Tensor] = []
         for level, (a, b) in enumerate(pyramid):
             if level > 0:
                 # Twice the size is twice the displacement in pixels.
                 flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
             flow = flow + self.basic_module[level](torch.cat([a, flow_warp(b, flow, "border"), flow], dim=1))
-        return flow
+            found.append(flow)
+        return found
+
+
+def _resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
+    """`(b 2 h w) -> (b 2 h' w')`: resampled, and its displacements with it."""
+    (h, w), (height, width) = flow.shape[-2:], size
+    flow = F.interpolate(flow, size=size, mode="bilinear", align_corners=False)
+    return flow * flow.new_tensor([width / w, height / h]).view(1, 2, 1, 1)

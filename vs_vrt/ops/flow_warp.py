@@ -14,21 +14,38 @@ def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "ze
     edge pixel (`border`). Raises `ValueError` where the two sizes differ: a silent broadcast would be a wrong picture.
     Source: SPyNet (arXiv 1611.00850), section 3.1.
     """
+    column, row = _positions(x, flow)
+    return _sample(x, column, row, "bilinear", padding)
+
+
+def flow_warp_nearest4(x: Tensor, flow: Tensor) -> Tensor:
+    """`(b c h w), (b 2 h w) -> (b (4 c) h w)`: the four pixels around in[y + dy, x + dx], unblended; 0 outside.
+
+    In the order (floor x, floor y), (floor x, ceil y), (ceil x, floor y), (ceil x, ceil y), where an integral position
+    has one pixel twice. Raises `ValueError` where the sizes differ. Source: VRT (arXiv 2201.12288), parallel warping
+    of images.
+    """
+    column, row = _positions(x, flow)
+    corners = [(px, py) for px in (column.floor(), column.ceil()) for py in (row.floor(), row.ceil())]
+    return torch.cat([_sample(x, px, py, "nearest", "zeros") for px, py in corners], dim=1)
+
+
+def _positions(x: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """`(b h w), (b h w)`: the column and row in `x` that each pixel reads, in float32 or wider."""
     b, _, h, w = x.shape
     if flow.shape != (b, 2, h, w):
         raise ValueError(f"flow {tuple(flow.shape)} does not fit an image {tuple(x.shape)}; `give (b 2 h w)`")
     flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
     column = torch.arange(w, device=flow.device, dtype=flow.dtype)
     row = torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]
+    return column + flow[:, 0], row + flow[:, 1]
+
+
+def _sample(x: Tensor, column: Tensor, row: Tensor, mode: str, padding: str) -> Tensor:
+    h, w = x.shape[-2:]
     # grid_sample wants -1..1 from the centre of the first pixel to the centre of the last (align_corners).
-    grid = torch.stack(
-        [
-            2 * (column + flow[:, 0]) / max(w - 1, 1) - 1,
-            2 * (row + flow[:, 1]) / max(h - 1, 1) - 1,
-        ],
-        dim=-1,
-    )
+    grid = torch.stack([2 * column / max(w - 1, 1) - 1, 2 * row / max(h - 1, 1) - 1], dim=-1)
     # Half precision would round the grid by whole pixels of a wide frame.
     wide = torch.promote_types(x.dtype, torch.float32)
-    warped = F.grid_sample(x.to(wide), grid.to(wide), mode="bilinear", padding_mode=padding, align_corners=True)
-    return warped.to(x.dtype)
+    sampled = F.grid_sample(x.to(wide), grid.to(wide), mode=mode, padding_mode=padding, align_corners=True)
+    return sampled.to(x.dtype)

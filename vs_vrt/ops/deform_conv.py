@@ -1,0 +1,80 @@
+"""Modulated deformable convolution: each tap of the kernel reads where an offset points, weighted by a mask."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+COLUMN_BYTES = 32 << 20  # of the sampled taps that are held at once
+
+
+def deform_conv(
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 1,
+    dilation: int = 1,
+) -> Tensor:
+    """`(b c h w), (b (g k 2) h' w'), (b (g k) h' w'), (o c/n i j), (o) -> (b o h' w')`.
+
+    g deformable groups of contiguous input channels have offsets of their own, for each of the k = i j taps in row-major
+    order: (dy, dx) in pixels. Reads are bilinear, and 0 outside the image. The n groups of the convolution follow from the
+    shapes of input and weight. Raises `ValueError` where shapes do not fit.
+    Source: Deformable ConvNets v2 (arXiv 1811.11168), equation 1.
+    """
+    b, c, h, w = x.shape
+    taps = weight.shape[2] * weight.shape[3]
+    height, width = offset.shape[-2:]
+    deform_groups = offset.shape[1] // (2 * taps)
+    if (
+        c % weight.shape[1]
+        or c % max(deform_groups, 1)
+        or offset.shape[1] != 2 * taps * deform_groups
+        or (mask is not None and mask.shape != (b, taps * deform_groups, height, width))
+    ):
+        raise ValueError(f"offset {tuple(offset.shape)} does not fit {tuple(x.shape)} and {tuple(weight.shape)}")
+    kernel = rearrange(weight, "(n o) c i j -> n o (c i j)", n=c // weight.shape[1])
+    result = x.new_empty(b, weight.shape[0], height, width)
+    step = max(1, COLUMN_BYTES // (4 * b * c * taps * width))
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        columns = _sample(x, offset[:, :, rows], start, weight.shape[2:], stride, padding, dilation)
+        if mask is not None:
+            columns = columns * rearrange(mask[:, :, rows], "b (g k) h w -> b g 1 k h w", k=taps)
+        columns = rearrange(columns, "b g c k h w -> b (g c) k (h w)")
+        columns = rearrange(columns, "b (n c) k p -> b n (c k) p", n=len(kernel))
+        part = torch.matmul(kernel.to(columns.dtype), columns)
+        result[:, :, rows] = rearrange(part, "b n o (h w) -> b (n o) h w", w=width).to(x.dtype)
+    return result if bias is None else result + bias[:, None, None].to(x.dtype)
+
+
+def _sample(
+    x: Tensor, offset: Tensor, start: int, kernel: torch.Size, stride: int, padding: int, dilation: int
+) -> Tensor:
+    """`(b (g c) h w), (b (g k 2) h' w) -> (b g c k h' w)`: what each tap reads, for the rows from `start` on."""
+    h, w = x.shape[-2:]
+    height, width = offset.shape[-2:]
+    taps = kernel[0] * kernel[1]
+    # Positions in half precision would step by whole pixels above 1024.
+    offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
+    dy, dx = rearrange(offset, "b (g k two) h w -> two (b g) k h w", k=taps, two=2)
+    tap = torch.arange(taps, device=x.device)[:, None, None]
+    row = torch.arange(start, start + height, device=x.device)[:, None] * stride - padding
+    column = torch.arange(width, device=x.device) * stride - padding
+    y = dy + (row + tap // kernel[1] * dilation)
+    x_position = dx + (column + tap % kernel[1] * dilation)
+    # grid_sample's -1..1 from edge to edge: unlike from centre to centre, it holds for a single row or column too.
+    grid = torch.stack([(2 * x_position + 1) / w - 1, (2 * y + 1) / h - 1], dim=-1)
+    groups = grid.shape[0] // x.shape[0]
+    sampled = F.grid_sample(
+        rearrange(x, "b (g c) h w -> (b g) c h w", g=groups).to(grid.dtype),
+        rearrange(grid, "n k h w two -> n (k h) w two"),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    )
+    return rearrange(sampled, "(b g) c (k h) w -> b g c k h w", g=groups, k=taps)
