@@ -21,12 +21,12 @@ def deform_conv(
 ) -> Tensor:
     """`(b c h w), (b (g k 2) h' w'), (b (g k) h' w'), (o c/n i j), (o) -> (b o h' w')`.
 
-    g deformable groups of contiguous input channels have offsets of their own, for each of the k = i j taps in row-major
-    order: (dy, dx) in pixels. Reads are bilinear, and 0 outside the image. The n groups of the convolution follow from the
-    shapes of input and weight. Raises `ValueError` where shapes do not fit.
+    g deformable groups of contiguous input channels have offsets of their own, for each of the k = i j taps in
+    row-major order: (dy, dx) in pixels. Reads are bilinear, and 0 outside the image. The n groups of the convolution
+    follow from the shapes of input and weight. Raises `ValueError` where shapes do not fit.
     Source: Deformable ConvNets v2 (arXiv 1811.11168), equation 1.
     """
-    b, c, h, w = x.shape
+    b, c = x.shape[:2]
     taps = weight.shape[2] * weight.shape[3]
     height, width = offset.shape[-2:]
     deform_groups = offset.shape[1] // (2 * taps)
