@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +112,14 @@ def error(a: Tensor, b: Tensor) -> float:
     """The largest absolute difference."""
     assert a.shape == b.shape
     return float((a - b).abs().max())
+
+
+def key_hash(shapes: Mapping[str, Sequence[int]]) -> str:
+    """What identifies a checkpoint's content: the sha256 of its keys and shapes."""
+    lines = (f"{key} {list(shapes[key])}" for key in sorted(shapes))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The keys and shapes of a network's state."""
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
