@@ -16,7 +16,7 @@ from vs_vrt.tasks import TASKS
 LAYERS = [
     ("vs_vrt.filters", "vs_vrt.cli"),
     ("vs_vrt.restorer", "vs_vrt.engine", "vs_vrt.video", "vs_vrt.metrics", "vs_vrt.training"),
-    ("vs_vrt.tasks", "vs_vrt.checkpoint", "vs_vrt.windows", "vs_vrt.scenes", "vs_vrt.tiling", "vs_vrt.memory"),
+    ("vs_vrt.tasks", "vs_vrt.checkpoint", "vs_vrt.windows", "vs_vrt.scenes", "vs_vrt.mirror", "vs_vrt.tiling", "vs_vrt.memory"),
     ("vs_vrt.models", "vs_vrt.weights"),
     ("vs_vrt.ops",),
     ("vs_vrt.cuda",),

@@ -1,10 +1,12 @@
 import gc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from tests.support import moving_texture
 from vs_vrt import restorer
@@ -87,6 +89,96 @@ def test_samples_that_are_no_numbers_count_as_zero(value: float, bundled: Restor
         return restore(bundled, video, [False] * 4, range(5))
 
     assert torch.equal(with_sample(value), with_sample(0))
+
+
+class Sequence(nn.Module):
+    """Gives each frame at twice the size, and keeps what it was given."""
+
+    seen: Tensor
+
+    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+        self.seen = video
+        for i in keep:
+            yield F.interpolate(video[:, i, :3], scale_factor=2)
+
+
+class Single(nn.Module):
+    """Gives the mean of the frames."""
+
+    seen: Tensor
+
+    def forward(self, video: Tensor) -> Tensor:
+        self.seen = video
+        return video.mean(1, keepdim=True)
+
+
+def restorer_of(model: nn.Module, monkeypatch: pytest.MonkeyPatch, **facts: object) -> Restorer:
+    monkeypatch.setattr(restorer, "build", lambda _: model)
+    monkeypatch.setattr(restorer.checkpoint, "load", lambda *_: None)
+    return Restorer(replace(ROW, **facts), Path(), CPU, "fp32")  # type: ignore[arg-type]
+
+
+def numbered(frames: int, height: int = 1, width: int = 1) -> Tensor:
+    """`-> (t 3 h w)`: every sample of frame n is n."""
+    return torch.arange(float(frames))[:, None, None, None].expand(-1, 3, height, width)
+
+
+def test_a_short_scene_and_a_small_frame_are_mirrored_and_cut_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Sequence()
+    found = restorer_of(model, monkeypatch, scale=2, num_frames=5, multiple=8, min_size=16)
+    video = torch.rand(3, 4, 7, 20)
+    restored = restore(found, video, [False, True], range(3))
+    assert torch.equal(restored, F.interpolate(video[:, :3], scale_factor=2))
+    assert model.seen.shape == (1, 5, 4, 16, 24)
+    assert torch.equal(model.seen[0, :, :, :7, :20], video[[2, 2, 2, 2, 2]])
+
+
+def test_a_network_of_the_centre_slides(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = restorer_of(Single(), monkeypatch, scale=1, gives="centre", num_frames=3)
+    restored = restore(found, numbered(6), [False, False, False, True, False], range(1, 6))
+    # Mirrored where a scene ends: the last frame of the first scene sees 2, 3, 3.
+    expected = [1, 2, 8 / 3, (4 + 4 + 5) / 3, (4 + 5 + 5) / 3]
+    assert restored[:, 0, 0, 0].tolist() == pytest.approx(expected)
+
+
+class Halfway(nn.Module):
+    """Gives what lies halfway on the cubic through four frames, and keeps the last four."""
+
+    def forward(self, video: Tensor) -> Tensor:
+        a, b, c, d = video.unbind(1)
+        return ((9 * (b + c) - a - d) / 16)[:, None]
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_new_frames_lie_between_the_old_ones(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = restorer_of(Halfway(), monkeypatch, scale=1, gives="between", num_frames=4, multiple=8, min_size=16)
+    cuts = [False] * 8 + [True] + [False] * 2
+    frames = torch.stack(list(found.interpolate(numbered(12, 3, 5), cuts, range(12), factor)))
+    assert frames.shape == (12 * factor, 3, 3, 5)
+    values = frames[:, 0, 0, 0]
+    assert torch.equal(values[::factor], torch.arange(12.0))
+    # A cubic through a line is the line, away from the ends of a scene.
+    inside = values[3 * factor : 5 * factor + 1]
+    torch.testing.assert_close(inside, torch.arange(3 * factor, 5 * factor + 1) / factor, rtol=0, atol=1e-6)
+    assert values[8 * factor : 9 * factor].tolist() == [8.0] * factor
+    assert values[11 * factor :].tolist() == [11.0] * factor
+
+
+def test_ends_of_a_scene_are_mirrored_between_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = restorer_of(Halfway(), monkeypatch, scale=1, gives="between", num_frames=4)
+    frames = [float(frame[0, 0, 0]) for frame in found.interpolate(numbered(3), [False, False], range(3), 2)]
+    assert frames == pytest.approx([0, (9 * 1 - 0 - 2) / 16, 1, (9 * 3 - 0 - 2) / 16, 2, 2])
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_no_new_frame_looks_further_than_three_frames(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a window that reads three frames more on each side gives what the whole clip gives."""
+    found = restorer_of(Halfway(), monkeypatch, scale=1, gives="between", num_frames=4)
+    torch.manual_seed(0)
+    video = torch.rand(20, 3, 1, 1)
+    whole = torch.stack(list(found.interpolate(video, [False] * 19, range(20), factor)))
+    window = torch.stack(list(found.interpolate(video[4:16], [False] * 11, range(3, 9), factor)))
+    assert torch.equal(window, whole[7 * factor : 13 * factor])
 
 
 def test_a_restorer_is_shared_while_somebody_holds_it(tmp_path: Path) -> None:

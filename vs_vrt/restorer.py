@@ -3,6 +3,7 @@
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import cast
 from weakref import WeakValueDictionary
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from vs_vrt import checkpoint
 from vs_vrt.errors import CheckpointError, DeviceError
+from vs_vrt.mirror import extend, mirror
 from vs_vrt.task import TaskRow
 from vs_vrt.windows import overlap, runs
 
@@ -38,42 +40,97 @@ def choose_precision(asked: str | None, row: TaskRow, device: torch.device) -> s
 
 
 class Restorer:
-    """Holds the loaded network; `restore` is a pure function of its arguments."""
+    """Holds the loaded network; `restore` and `interpolate` are pure functions of their arguments.
+
+    Both take RGB, float32, nominally 0..1, on the CPU, and give the same. Samples that are not finite count as 0.
+    `cuts[i]` says that a scene ends between frames i and i + 1: no frame of another scene is looked at. Raises
+    `OutOfMemory` by way of `vs_vrt.engine`.
+    """
 
     def __init__(self, row: TaskRow, path: Path, device: torch.device, precision: str) -> None:
         self.row, self.device, self.precision = row, device, precision
         model = build(row)
         checkpoint.load(model, path, row)
         self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-        self.frames = cast(Callable[[Tensor, range], Iterator[Tensor]], self.model.frames)
 
     def restore(self, video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[Tensor]:
-        """`(t c h w), (t - 1), (t') -> t' x (c (h s) (w s))`: the frames `keep` in order, each from its scene run.
+        """`(t c h w), (t - 1), (t') -> t' x (3 (h s) (w s))`: the frames `keep` in order.
 
-        `video` is RGB, float32, nominally 0..1, on the CPU, and so is the result. Samples that are not finite count as
-        0. Raises `OutOfMemory` by way of `vs_vrt.engine`.
+        A fourth channel holds sigma / 255 for the networks that take a noise level.
         """
-        for run in runs(cuts):
-            kept = overlap(run, keep)
-            if kept:
-                scene = video[run.start : run.stop].nan_to_num(0.0, 0.0, 0.0)
-                yield from self._restore_scene(scene, range(kept.start - run.start, kept.stop - run.start))
+        for scene, kept in _scenes(video, cuts, keep):
+            restored = self._slide(scene, kept) if self.row.gives == "centre" else self._sequence(scene, kept)
+            yield from self._scoped(restored)
 
-    def _restore_scene(self, scene: Tensor, keep: range) -> Iterator[Tensor]:
-        half = self.precision != "fp32"
-        # Everything is switched on and off around each frame: between two frames the thread belongs to the caller.
-        with torch.inference_mode():
-            frames = self.frames(scene[None].to(self.device), keep)
+    def interpolate(self, video: Tensor, cuts: Sequence[bool], keep: range, factor: int) -> Iterator[Tensor]:
+        """`(t 3 h w), (t - 1), (t') -> (factor t') x (3 h w)`: each frame of `keep`, then the new ones up to the next.
+
+        `factor` is a power of two: frames halfway between two, then halfway between those. After the last frame of a
+        scene come copies of it.
+        """
+        for scene, kept in _scenes(video, cuts, keep):
+            yield from self._scoped(self._between(scene, kept, factor))
+
+    def _sequence(self, scene: Tensor, keep: range) -> Iterator[Tensor]:
+        h, w = (size * self.row.scale for size in scene.shape[-2:])
+        extended = scene[mirror(range(max(len(scene), self.row.num_frames)), len(scene))]
+        frames = cast(Callable[[Tensor, range], Iterator[Tensor]], self.model.frames)
+        for frame in frames(self._prepare(extended), keep):
+            yield frame[0, :, :h, :w]
+
+    def _slide(self, scene: Tensor, keep: range) -> Iterator[Tensor]:
+        reach = self.row.num_frames // 2
+        for i in keep:
+            yield self._single(scene[mirror(range(i - reach, i + reach + 1), len(scene))])
+
+    def _between(self, scene: Tensor, keep: range, factor: int) -> Iterator[Tensor]:
+        last = (len(scene) - 1) * factor
+
+        @cache
+        def frame(position: int) -> Tensor:
+            """At a multiple of 1 / factor."""
+            if position % factor == 0:
+                return scene[position // factor]
+            step = position & -position  # the four around it lie on the next coarser grid
+            before = (position - step) // (2 * step)
+            around = mirror(range(before - 1, before + 3), last // (2 * step) + 1)
+            return self._single(torch.stack([frame(2 * step * i) for i in around])).float().cpu()
+
+        for position in range(keep.start * factor, keep.stop * factor):
+            yield frame(min(position, last))
+
+    def _single(self, clip: Tensor) -> Tensor:
+        """`(t 3 h w) -> (3 (h s) (w s))`: by a network that gives one frame."""
+        h, w = (size * self.row.scale for size in clip.shape[-2:])
+        return self.model(self._prepare(clip))[0, 0, :, :h, :w]  # type: ignore[no-any-return]
+
+    def _prepare(self, clip: Tensor) -> Tensor:
+        """`(t c h w) -> (1 t c h' w')`: on the device, of a size that the network takes."""
+        return extend(clip, self.row.multiple, self.row.min_size)[None].to(self.device)
+
+    def _scoped(self, frames: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Computes frame by frame in the precision asked for; between two frames the thread belongs to the caller."""
         while True:
             with (
                 torch.inference_mode(),
-                torch.autocast(self.device.type, DTYPES[self.precision], enabled=half),
+                torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32"),
                 torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
             ):
                 frame = next(frames, None)
             if frame is None:
                 return
-            yield frame[0].float().cpu()
+            yield frame.float().cpu()
+
+
+def _scenes(video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[tuple[Tensor, range]]:
+    """The scenes that have frames of `keep`, each with their places in it."""
+    for run in runs(cuts):
+        kept = overlap(run, keep)
+        if kept:
+            yield (
+                video[run.start : run.stop].nan_to_num(0.0, 0.0, 0.0),
+                range(kept.start - run.start, kept.stop - run.start),
+            )
 
 
 _loaded: WeakValueDictionary[tuple[str, str, int, int, str, str], Restorer] = WeakValueDictionary()
