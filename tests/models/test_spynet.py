@@ -1,8 +1,10 @@
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
 
-from tests.golden_vectors import error, fill, load, tolerance
+from tests.golden_vectors import error, fill, key_hash, load, shapes, tolerance
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig
 
 
@@ -54,8 +56,17 @@ def test_golden_has_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found > 100 * allowed
 
 
-def test_published_parameter_count() -> None:
-    assert sum(p.numel() for p in SpyNet().parameters()) == 1_440_300
+@pytest.mark.parametrize(
+    ("keys", "recorded"),
+    [
+        ("mmediting", "ab12f7295ee87355b1d0e95e0029abc0f0dcb5615cf352494a03235504cb5139"),
+        ("basicsr", "3063bf69c22cd0d29b3c24b8b41a73416ee485ba293a6ec608574cd741c00dbd"),
+    ],
+)
+def test_official_keys_and_shapes(keys: Literal["mmediting", "basicsr"], recorded: str) -> None:
+    model = SpyNet(SpyNetConfig(keys=keys))
+    assert sum(p.numel() for p in model.parameters()) == 1_440_300
+    assert key_hash(shapes(model)) == recorded
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 33), (31, 64)])

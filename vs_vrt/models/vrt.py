@@ -409,7 +409,8 @@ def compose_flows(flow: Tensor, count: int) -> list[Tensor]:
 def chunked(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """`(... c) -> (... o)`: a function of single tokens, applied to as many at once as memory should hold."""
     tokens = x.reshape(-1, x.shape[-1])
-    return torch.cat([function(part) for part in torch.split(tokens, CHUNK)]).view(*x.shape[:-1], -1)
+    parts = [function(part) for part in torch.split(tokens, CHUNK)]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(*x.shape[:-1], -1)
 
 
 def _per_frame(function: Callable[[Tensor], Tensor], video: Tensor) -> Tensor:

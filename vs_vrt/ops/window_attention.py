@@ -31,7 +31,8 @@ def shifted_windows(x: Tensor, window: Size, shift: Size, attend: Callable[[Tens
     """
     t, h, w = x.shape[1:4]
     pads = [-extent % side for extent, side in zip((t, h, w), window, strict=True)]
-    x = F.pad(x, (0, 0, 0, pads[2], 0, pads[1], 0, pads[0]))
+    if any(pads):
+        x = F.pad(x, (0, 0, 0, pads[2], 0, pads[1], 0, pads[0]))
     if any(shift):
         x = x.roll([-step for step in shift], (1, 2, 3))
     sides = dict(zip(("p", "q", "r"), window, strict=True))
@@ -42,7 +43,8 @@ def shifted_windows(x: Tensor, window: Size, shift: Size, attend: Callable[[Tens
         group = blocks[:, d, i, j]
         windows = rearrange(group, "b d i j p q r c -> (b d i j) (p q r) c")
         step = max(1, TOKENS // windows.shape[1])
-        attended = torch.cat([attend(part, mask) for part in torch.split(windows, step)])
+        parts = [attend(part, mask) for part in torch.split(windows, step)]
+        attended = parts[0] if len(parts) == 1 else torch.cat(parts)
         merged[:, d, i, j] = attended.view(group.shape).to(result.dtype)
     if any(shift):
         result = result.roll(shift, (1, 2, 3))
