@@ -1,7 +1,20 @@
 """Blocks that several architectures share."""
 
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
+
+from vs_vrt.ops.flow_warp import flow_warp
+
+SCALE = 4  # of the tail: two steps of x2
+HALO = 2  # rows of its input that a row of its output looks beyond its own: 1 + 1/2 + 1/4 + 1/4
+BAND_ROWS = 64  # at least, or the halo costs too much
+BAND_BYTES = 24 << 20  # of one full-size feature map: allocators hand larger ones out page by page
+FLOW_PIXELS = 1 << 17  # of the pairs whose flow is found at once: more is no faster, and pyramids are large
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -31,6 +44,7 @@ class ResidualBlocksWithInputConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, num_blocks: int) -> None:
         super().__init__()
+        self.out_channels = out_channels
         self.main = nn.Sequential(
             conv3x3(in_channels, out_channels),
             nn.LeakyReLU(0.1, inplace=True),
@@ -50,3 +64,91 @@ class PixelShufflePack(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.upsample_conv(x), 2)
+
+
+class RecurrentNetwork(nn.Module):
+    """`(b t 3 h w) -> (b t 3 h' w')`: flow between neighbours and the tail to full size, which a family shares."""
+
+    spynet: nn.Module
+
+    def _add_tail(self, in_channels: int, half_channels: int, channels: int) -> None:
+        """Makes the layers of `upsample`, with the names that checkpoints have for them."""
+        self.upsample1 = PixelShufflePack(in_channels, half_channels)
+        self.upsample2 = PixelShufflePack(half_channels, channels)
+        self.conv_hr = conv3x3(channels, channels)
+        self.conv_last = conv3x3(channels, 3)
+
+    def forward(self, video: Tensor, keep: range | None = None) -> Tensor:
+        """All frames, or those of `keep`: the others lend their history alone, which is cheaper."""
+        return torch.stack(list(self.frames(video, keep or range(video.shape[1]))), dim=1)
+
+    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+        """`(b t 3 h w) -> t' x (b 3 h' w')`: the frames of `keep` one by one, so that none must wait."""
+        raise NotImplementedError
+
+    def flow(self, references: Tensor, neighbours: Tensor) -> list[Tensor]:
+        """`(b t 3 h w), (b t 3 h w) -> t x (b 2 h w)`: the flows that warp neighbours to references.
+
+        In float32 under autocast: half precision steps by whole pixels above 1024.
+        """
+        b, t, _, h, w = references.shape
+        references, neighbours = references.float(), neighbours.float()
+        step = max(1, FLOW_PIXELS // (b * h * w))
+        flows: list[Tensor] = []
+        for start in range(0, t, step):
+            pairs = (
+                rearrange(each[:, start : start + step], "b t c h w -> (b t) c h w")
+                for each in (references, neighbours)
+            )
+            with torch.autocast(references.device.type, enabled=False):
+                flows += rearrange(self.spynet(*pairs), "(b t) c h w -> t b c h w", b=b).unbind(0)
+        return flows
+
+    def upsample(self, x: Tensor) -> Tensor:
+        """`(b c h w) -> (b 3 (h 4) (w 4))`: the tail, in bands of rows."""
+        return in_bands(self._upsample_band, x, self.conv_hr.out_channels)
+
+    def _upsample_band(self, x: Tensor) -> Tensor:
+        x = lrelu(self.upsample1(x))
+        x = lrelu(self.upsample2(x))
+        return self.conv_last(lrelu(self.conv_hr(x)))  # type: ignore[no-any-return]
+
+
+def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> Tensor:
+    """`(b c h w) -> (b 3 (h 4) (w 4))`: `tail` in bands of rows, as its `channels` feature maps of full size are large.
+
+    A row of its output may look `HALO` rows of `x` beyond its own.
+    """
+    b, _, h, w = x.shape
+    size = 4 * b * SCALE**2 * h * w * channels
+    bands = max(1, min(math.ceil(size / BAND_BYTES), h // BAND_ROWS))
+    whole = x.new_empty(b, 3, SCALE * h, SCALE * w)
+    for band in range(bands):
+        start, stop = band * h // bands, (band + 1) * h // bands
+        above, below = min(HALO, start), min(HALO, h - stop)
+        rows = tail(x[..., start - above : stop + below, :])
+        whole[..., SCALE * start : SCALE * stop, :] = rows[..., SCALE * above : rows.shape[-2] - SCALE * below, :]
+    return whole
+
+
+def upsample_bilinear(x: Tensor) -> Tensor:
+    """`(b c h w) -> (b c (h 4) (w 4))`: what the network adds its details to."""
+    return F.interpolate(x, scale_factor=SCALE, mode="bilinear", align_corners=False)
+
+
+def propagate(
+    trunk: ResidualBlocksWithInputConv,
+    inputs: Iterable[Sequence[Tensor]],
+    flows: Sequence[Tensor],
+    refill: Callable[[int, Tensor], Tensor] = lambda _, state: state,
+) -> Iterator[Tensor]:
+    """`t x [(b c' h w)], t-1 x (b 2 h w) -> t x (b c h w)`: one recurrent pass; `flows[i]` warps step i to step i + 1.
+
+    `refill` may renew the warped history of a step before the trunk sees it beside the step's inputs.
+    """
+    state: Tensor | None = None
+    for i, parts in enumerate(inputs):
+        b, _, h, w = parts[0].shape
+        state = parts[0].new_zeros(b, trunk.out_channels, h, w) if state is None else flow_warp(state, flows[i - 1])
+        state = trunk(torch.cat([*parts, refill(i, state)], dim=1))
+        yield state

@@ -44,7 +44,7 @@ def deform_conv(
         rows = slice(start, min(start + step, height))
         columns = _sample(x, offset[:, :, rows], start, weight.shape[2:], stride, padding, dilation)
         if mask is not None:
-            columns = columns * rearrange(mask[:, :, rows], "b (g k) h w -> b g 1 k h w", k=taps)
+            columns.mul_(rearrange(mask[:, :, rows], "b (g k) h w -> b g 1 k h w", k=taps))
         columns = rearrange(columns, "b g c k h w -> b (g c) k (h w)")
         columns = rearrange(columns, "b (n c) k p -> b n (c k) p", n=len(kernel))
         part = torch.matmul(kernel.to(columns.dtype), columns)

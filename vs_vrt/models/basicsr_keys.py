@@ -1,0 +1,22 @@
+"""What BasicSR calls the layers of the BasicVSR family, whose checkpoints mmediting and BasicSR name differently."""
+
+import re
+
+# Each row rewrites a part of a key; several may apply to one. mmediting wraps a convolution that has an activation.
+RENAMES = (
+    # BasicSR counts SpyNet's activations between the convolutions.
+    *((rf"(basic_module\.\d\.basic_module)\.{2 * i}\.(weight|bias)$", rf"\1.{i}.conv.\2") for i in range(5)),
+    (r"^(backward|forward)_trunk\.", r"\1_resblocks."),
+    (r"^upconv([12])\.", r"upsample\1.upsample_conv."),
+    (r"^(edvr\.)?conv_l([23])_([12])\.", r"\1feat_l\2_conv\3.conv."),
+    (r"^(edvr\.)?pcd_align\.", r"\1pcd_alignment."),
+    (r"\.(offset_conv\d\.l\d|feat_conv\.l\d|cas_offset_conv\d)\.(weight|bias)$", r".\1.conv.\2"),
+    (r"(fusion\.(?:feat_fusion|spatial_attn(?:[1-4]|_l[1-3]|_add1)))\.(weight|bias)$", r"\1.conv.\2"),
+)
+
+
+def mmediting_key(key: str) -> str:
+    """The name that a tensor of BasicVSR, IconVSR, BasicVSR++, EDVR or SpyNet has here; mmediting's own stay."""
+    for pattern, replacement in RENAMES:
+        key = re.sub(pattern, replacement, key)
+    return key
