@@ -33,6 +33,11 @@ class Arguments:
         """Whether the call names the argument."""
         return name in self._values
 
+    def replaced(self, **values: list[Any]) -> "Arguments":
+        """The same call with other values; an argument without any counts as not given."""
+        merged = self._values | values
+        return Arguments({name: given for name, given in merged.items() if given})
+
     def choice(self, name: str, options: Iterable[str]) -> str | None:
         """One of `options`. Raises `ArgumentError`, with the nearest option if one is near."""
         value = self.one(name)
@@ -51,6 +56,23 @@ class Arguments:
         if not low <= value <= high:
             raise ArgumentError(f"{name} {value} is out of range; `{name}={low}` to `{name}={high}`")
         return int(value)
+
+    def number(self, name: str, low: float, high: float, default: float) -> float:
+        """A number within bounds. Raises `ArgumentError`."""
+        value = self.one(name)
+        if value is None:
+            return default
+        if not low <= value <= high:
+            raise ArgumentError(f"{name} {value:g} is out of range; `{name}={low:g}` to `{name}={high:g}`")
+        return float(value)
+
+    def check_weights(self, networks: int) -> None:
+        """Raises `ArgumentError` where `weights` has more files than there are networks."""
+        files = self.all("weights")
+        if len(files) > networks:
+            used = ", ".join(f'"{file}"' for file in files[:networks])
+            remedy = f"weights={used}" if networks == 1 else f"weights=[{used}]"
+            raise ArgumentError(f"weights takes {networks} at most here, not {len(files)} files; `{remedy}`")
 
     def device(self) -> str | None:
         """The name of the device, or None for the best one. Raises `ArgumentError`."""

@@ -9,8 +9,11 @@ from vs_vrt.errors import VrtError
 
 from . import tables
 from .frames import InputFrame, Planes
+from .interpolate import plan_interpolate
 from .restoration import Restoration
-from .restore import plan_restore as plan
+from .restore import plan_restore
+
+PLANS = {"restore": plan_restore, "interpolate": plan_interpolate}
 
 type Answer = tuple[str, str, Any]
 
@@ -35,9 +38,9 @@ def query(function: str, plugin: str) -> Answer:
     return answer(tables.FUNCTIONS[function], plugin)
 
 
-def plan_restore(arguments: dict[str, list[Any]]) -> Answer:
-    """A `Restoration`, decided from arguments and clip facts alone."""
-    return answer(plan, arguments)
+def plan(function: str, arguments: dict[str, list[Any]]) -> Answer:
+    """A list of `Restoration`s, one after the other, decided from arguments and clip facts alone."""
+    return answer(PLANS[function], arguments)
 
 
 def restore_window(

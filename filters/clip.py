@@ -57,7 +57,7 @@ def check_clip(clip: ClipFacts) -> None:
             "`clip.resize.Bicubic(width=1920, height=1080, format=vs.YUV420P8)` makes it constant"
         )
     if clip.sample_type == INTEGER and clip.bits > 16:
-        raise ClipError(f"{clip.bits}-bit integer samples are not supported; `clip.resize.Bicubic(format=vs.RGBS)`")
+        raise ClipError(f"{clip.bits}-bit integer samples are not supported; make the clip with `format=vs.RGBS`")
 
 
 def working_format(clip: ClipFacts) -> int:

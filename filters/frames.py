@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .noise import Noise
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 type Plane = tuple[memoryview, int, int, int, str]  # memory, width, height, stride in bytes, numpy's sample type
 type Planes = list[Plane]  # R, G, B and, where the frame has one, alpha
-type InputFrame = tuple[Planes, int, int]  # and _SceneChangePrev, _SceneChangeNext; -1 where absent
+# With _SceneChangePrev and _SceneChangeNext, -1 where absent, and the plane of the noise map, where there is one.
+type InputFrame = tuple[Planes, int, int, Planes]
 type Array = NDArray[Any]
 
 
@@ -51,17 +54,23 @@ def frame_memory() -> Iterator[FrameMemory]:
         raise RuntimeError(f"the engine kept {kept} views of frame memory")
 
 
-def read_video(memory: FrameMemory, frames: list[InputFrame]) -> "Tensor":
-    """`-> (t 3 h w)`: a float32 copy of the frames' R, G and B planes; samples that are not finite become 0."""
+def read_video(memory: FrameMemory, frames: list[InputFrame], noise: Noise | None = None) -> "Tensor":
+    """`-> (t 3 h w)`, with a noise level `(t 4 h w)`: a float32 copy; samples that are not finite become 0.
+
+    The channels are R, G, B, and the noise level over 255.
+    """
     import torch
 
     _, width, height, _, _ = frames[0][0][0]
-    video = np.empty((len(frames), 3, height, width), dtype=np.float32)
-    for target, (planes, _, _) in zip(video, frames, strict=True):
-        for channel, plane in zip(target, planes[:3], strict=True):
+    video = np.zeros((len(frames), 4 if noise else 3, height, width), dtype=np.float32)
+    for target, (planes, _, _, levels) in zip(video, frames, strict=True):
+        for channel, plane in zip(target, planes[:3] + levels, strict=False):
             np.copyto(channel, memory.array(plane))
     # Before anything looks at the frames: what is no number would hide a scene cut.
-    return torch.from_numpy(np.nan_to_num(video, copy=False, nan=0.0, posinf=0.0, neginf=0.0))
+    np.nan_to_num(video, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    if noise:
+        noise.normalise(video[:, 3])
+    return torch.from_numpy(video)
 
 
 def write_frame(memory: FrameMemory, frame: "Tensor", planes: Planes) -> None:

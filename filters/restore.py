@@ -9,86 +9,84 @@ from vs_vrt.errors import ArgumentError, CheckpointError
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
-from .arguments import MATRICES, MAX_LENGTH, PRECISIONS, Arguments
-from .clip import RGB, RGBS, ClipFacts, check_clip, check_size
+from .arguments import Arguments
+from .clip import ClipFacts, check_clip
+from .plan import INTERPOLATION, plan_network
 from .restoration import Restoration
 
-NOT_YET = ("tile", "tile_overlap")
-# Two windows are kept for seeking while a third is computed.
-WINDOW_BYTES = 2 << 30
-LENGTHS = (30, 24, 20, 16, 12, 10, 8, 6, 5, 4)
+SPACE_TIME = "st4"  # no network of its own
 
 
-def plan_restore(values: dict[str, list[Any]]) -> Restoration:
-    """Checks a call and decides its plan, from arguments and clip facts alone. Raises `VrtError`."""
+def plan_restore(values: dict[str, list[Any]]) -> list[Restoration]:
+    """Checks a call and decides its plan, from arguments and clip facts alone. Raises `VrtError`.
+
+    The networks run one after the other; the last may be one that interpolates.
+    """
     arguments = Arguments(values)
     clip = ClipFacts(*arguments.one("clip"))
     check_clip(clip)
-    row = choose_row(arguments)
-    path = locate(row, arguments.one("weights"))
-    check_size(clip, row.scale)
-    refuse_unusable(arguments, row)
-    row = replace(
-        row,
-        length=arguments.integer("length", 1, MAX_LENGTH, default_length(row, clip)),
-        overlap=arguments.integer("overlap", 0, MAX_LENGTH, row.overlap),
-    )
-    device = arguments.device()
-    precision = arguments.choice("precision", PRECISIONS)
-    if precision == "fp16" and device == "cpu":
-        raise ArgumentError('a CPU does not compute in fp16; `precision="bf16"` or `precision="fp32"`')
-    if precision is None and clip.format_id == RGBS:
-        precision = "fp32"
-    matrix = arguments.choice("matrix", MATRICES)
-    if matrix and clip.color_family == RGB:
-        raise ArgumentError(f'matrix="{matrix}" says how YUV was made, and the clip is RGB; `leave matrix out`')
-    return Restoration(
-        row=row,
-        checkpoint=path,
-        clip=clip,
-        device=device,
-        precision=precision,
-        threshold=arguments.threshold(),
-        matrix=-1 if matrix is None else MATRICES[matrix],
-    )
+    task = choose_task(arguments)
+    if task == SPACE_TIME:
+        return plan_space_time(arguments, clip)
+    arguments.check_weights(1)
+    return [plan_network(arguments, clip, choose_row(arguments))]
 
 
-def default_length(row: TaskRow, clip: ClipFacts) -> int:
-    """The row's length, or what a window of restored frames leaves room for; by the frame's size alone."""
-    frame = 3 * 4 * clip.width * clip.height * row.scale**2  # bytes, in float32
-    return next((length for length in LENGTHS if length <= row.length and length * frame <= WINDOW_BYTES), LENGTHS[-1])
+def choose_task(arguments: Arguments) -> str:
+    """The task that was asked for. Raises `ArgumentError`."""
+    if arguments.one("task") == INTERPOLATION:
+        raise ArgumentError(f"task {INTERPOLATION} is a function of its own; `core.vrt.Interpolate(clip)`")
+    known = {row.task for row in TASKS} - {INTERPOLATION} | {SPACE_TIME}
+    return arguments.choice("task", known) or "sr4"
+
+
+def plan_space_time(arguments: Arguments, clip: ClipFacts) -> list[Restoration]:
+    """Super-resolution, then twice as many frames: VRT's report finds this order better than the other one.
+
+    `model` and `overlap` are the super-resolution's, `length` is for both, `weights` has a file for each. Raises
+    `VrtError`.
+    """
+    arguments.check_weights(2)
+    weights = arguments.all("weights")
+    first = arguments.replaced(task=["sr4"], weights=weights[:1])
+    larger = plan_network(first, clip, choose_row(first))
+    second = arguments.replaced(task=[INTERPOLATION], weights=weights[1:], model=[], overlap=[])
+    # In the clip's own format, although it is the working format by then: what follows from the format is said once.
+    clip = replace(clip, width=larger.width, height=larger.height)
+    return [larger, plan_network(second, clip, choose_row(second), factor=2)]
 
 
 def choose_row(arguments: Arguments) -> TaskRow:
-    """The row that was asked for; without a model, the one its weights belong to, else the best that is here."""
+    """The row that `model` names; of several, that of the file that `weights` is called, else the bundled or first one.
+
+    What happens to lie on this machine does not count: a script means the same everywhere. Raises `ArgumentError`.
+    """
     task = arguments.choice("task", (row.task for row in TASKS)) or "sr4"
-    rows = [row for row in TASKS if row.task == task]
-    model = arguments.choice("model", (row.model for row in rows))
-    weights = arguments.one("weights")
-    if model is not None:
-        return next(row for row in rows if row.model == model)
-    if weights is not None:
-        rows.sort(key=lambda row: (row.checkpoint != Path(weights).name, not row.bundled))
-        return rows[0]
-    return next((row for row in rows if is_here(row)), rows[0])
+    model, weights = arguments.one("model"), arguments.one("weights")
+    rows = [row for row in TASKS if row.task == task and (model is None or model in names(row))]
+    if not rows:
+        refuse_model(arguments, task)
+    file = None if weights is None else Path(weights).name
+    return min(rows, key=lambda row: (row.checkpoint != file, row.model != model, not row.bundled))
+
+
+def names(row: TaskRow) -> tuple[str, str, str]:
+    """What a row goes by: its own name, its family's and that of its official checkpoint."""
+    return row.model, row.model.split("-")[0], Path(row.checkpoint).stem
+
+
+def refuse_model(arguments: Arguments, task: str) -> None:
+    """Raises `ArgumentError` for a model that the task does not have."""
+    model = arguments.one("model")
+    for row in TASKS:
+        if model in names(row):
+            raise ArgumentError(f'model {model} is for task {row.task}, not {task}; `task="{row.task}"`')
+    arguments.choice("model", (row.model for row in TASKS if row.task == task))
 
 
 def is_here(row: TaskRow) -> bool:
     """Whether the row's checkpoint is on this machine."""
     try:
-        locate(row, None)
+        return locate(row, None).is_file()
     except CheckpointError:
         return False
-    return True
-
-
-def refuse_unusable(arguments: Arguments, row: TaskRow) -> None:
-    """Raises `ArgumentError` for arguments that the model has no use for: none is ever silently ignored."""
-    for name in NOT_YET:
-        if arguments.given(name):
-            raise ArgumentError(f"{name} is not supported yet; `leave {name} out`")
-    if arguments.given("sigma") and arguments.given("sigma_clip"):
-        raise ArgumentError("sigma and sigma_clip exclude each other; `sigma=` for one level, `sigma_clip=` for a map")
-    for name in ("sigma", "sigma_clip"):
-        if arguments.given(name) and row.sigma is None:
-            raise ArgumentError(f"model {row.model} takes no noise level; `leave {name} out`")

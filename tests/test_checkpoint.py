@@ -1,4 +1,7 @@
-import re
+"""Checkpoints: found, completed, renamed, strictly loaded, or refused with the row that they belong to."""
+
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,22 +10,52 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from vs_vrt import checkpoint
-from vs_vrt.checkpoint import load, locate, read, read_header
+from vs_vrt.checkpoint import DISTANCES, load, locate, obtain
 from vs_vrt.errors import CheckpointError
 from vs_vrt.restorer import build
+from vs_vrt.state_dict import read_header
+from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
-BUNDLED = next(row for row in TASKS if row.bundled)
+ROWS = {row.model: row for row in TASKS}
+BUNDLED = ROWS["basicvsr-compact"]
 ROW = replace(BUNDLED, model="tiny", config=dict(BUNDLED.config) | {"mid_channels": 4, "num_blocks": 1})
+SMALL_VRT = replace(
+    ROWS["vrt-reds-6"],
+    config={
+        "depths": (2,) * 7 + (1,),
+        "indep_reconsts": (),
+        "embed_dims": (12,) * 8,
+        "num_heads": (2,) * 8,
+        "deformable_groups": 2,
+    },
+)
+SMALL_MANA = replace(
+    ROWS["mana"], config={"in_channels": 32, "encoder_nblocks": 1, "decoder_nblocks": 1}, model="small-mana"
+)
 type Tensors = dict[str, Tensor]
 
 
-def trained() -> Tensors:
-    """A whole checkpoint of the tiny network, with numbers that no fresh network has."""
-    return {key: torch.full_like(value, 0.5) for key, value in build(ROW).state_dict().items()}
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder that does not exist yet."""
+    monkeypatch.setenv("VS_VRT_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def trained(row: TaskRow = ROW) -> Tensors:
+    """A whole checkpoint, with numbers that no fresh network has."""
+    return {key: torch.full_like(value, 0.5) for key, value in build(row).state_dict().items()}
+
+
+def official(row: TaskRow) -> Tensors:
+    """Tensors with the keys and shapes of the official checkpoint, that take no room."""
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in build(row).state_dict().items()}
+    return {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
 
 
 def file_of(content: Any, path: Path) -> Path:
@@ -33,28 +66,16 @@ def file_of(content: Any, path: Path) -> Path:
     return path
 
 
-def generator(tensors: Tensors) -> Tensors:
-    return {f"generator.{key}": value for key, value in tensors.items()}
+def without(tensors: Tensors, *endings: str) -> Tensors:
+    return {key: value for key, value in tensors.items() if not key.endswith(endings)}
 
 
-def without_constants(tensors: Tensors) -> Tensors:
-    return {key: value for key, value in tensors.items() if key not in ("spynet.mean", "spynet.std")}
+# Loading
 
 
-WRAPPERS: list[Callable[[Tensors], Any]] = [
-    lambda tensors: tensors,
-    lambda tensors: {"params": tensors},
-    lambda tensors: {"state_dict": tensors, "meta": {"epoch": 3}},
-    lambda tensors: {"state_dict": generator(tensors) | {"step_counter": torch.zeros(1)}},
-    generator,
-]
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".pt"])
-@pytest.mark.parametrize("wrap", WRAPPERS, ids=["bare", "params", "state_dict", "mmediting", "generator"])
-def test_every_wrapping_is_undone(wrap: Callable[[Tensors], Any], suffix: str, tmp_path: Path) -> None:
+def test_all_tensors_are_loaded(tmp_path: Path) -> None:
     model = build(ROW)
-    load(model, file_of(wrap(trained()), tmp_path / f"x{suffix}"), ROW)
+    load(model, file_of(trained(), tmp_path / "x.pth"), ROW)
     assert {float(value.min()) for value in model.state_dict().values()} == {0.5}
 
 
@@ -67,24 +88,77 @@ def test_safetensors_in_half_precision_are_loaded(tmp_path: Path) -> None:
 
 def test_a_checkpoint_without_the_flow_networks_constants_keeps_the_models(tmp_path: Path) -> None:
     model = build(ROW)
-    load(model, file_of(without_constants(trained()), tmp_path / "x.pth"), ROW)
+    load(model, file_of(without(trained(), "spynet.mean", "spynet.std"), tmp_path / "x.pth"), ROW)
     torch.testing.assert_close(model.get_buffer("spynet.mean").flatten(), torch.tensor([0.485, 0.456, 0.406]))
     torch.testing.assert_close(model.get_buffer("spynet.std").flatten(), torch.tensor([0.229, 0.224, 0.225]))
     assert float(model.state_dict()["conv_last.bias"][0]) == 0.5
 
 
+def test_a_checkpoint_without_the_constants_of_attention_keeps_the_models(tmp_path: Path) -> None:
+    model = build(SMALL_VRT)
+    constants = {
+        key: value.clone()
+        for key, value in model.state_dict().items()
+        if key.endswith(("relative_position_index", "position_bias"))
+    }
+    assert len(constants) > 20
+    load(model, file_of(without(trained(SMALL_VRT), *constants), tmp_path / "x.pth"), SMALL_VRT)
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in constants.items())
+    assert float(loaded["conv_last.bias"][0]) == 0.5
+
+
+def test_distances_for_another_frame_size_are_ignored(tmp_path: Path) -> None:
+    model = build(SMALL_MANA)
+    distances = {DISTANCES: torch.zeros(6, 6)}
+    load(model, file_of(without(trained(SMALL_MANA), DISTANCES) | distances, tmp_path / "x.pth"), SMALL_MANA)
+    assert float(model.state_dict()["conv_last.bias"][0]) == 0.5
+
+
+BASICSR_NAMES = (
+    (".conv.weight", ".weight"),
+    (".conv.bias", ".bias"),
+    ("backward_resblocks", "backward_trunk"),
+    ("forward_resblocks", "forward_trunk"),
+    ("upsample1.upsample_conv", "upconv1"),
+    ("upsample2.upsample_conv", "upconv2"),
+)
+
+
+def in_basicsr_names(tensors: Tensors) -> Tensors:
+    def name(key: str) -> str:
+        if "spynet.basic_module" in key:
+            *front, layer, conv, kind = key.split(".")
+            return ".".join([*front, str(2 * int(layer)), conv, kind]).replace(".conv.", ".")
+        for ours, theirs in BASICSR_NAMES:
+            key = key.replace(ours, theirs)
+        return key
+
+    return {name(key): value for key, value in tensors.items()}
+
+
+def test_the_names_of_basicsr_are_understood(tmp_path: Path) -> None:
+    renamed = in_basicsr_names(trained())
+    assert "spynet.basic_module.0.basic_module.8.bias" in renamed
+    assert "upconv2.weight" in renamed
+    model = build(ROW)
+    load(model, file_of({"params": renamed}, tmp_path / "x.pth"), ROW)
+    assert {float(value.min()) for value in model.state_dict().values()} == {0.5}
+
+
+# Refusing
+
 DIFFERENCES: list[tuple[Callable[[Tensors], Any], str]] = [
     (lambda t: t | {"other": torch.zeros(1)}, "1 keys or shapes differ: other"),
-    (lambda t: {k: v for k, v in t.items() if k != "fusion.bias"}, "1 keys or shapes differ: fusion.bias"),
+    (lambda t: without(t, "fusion.bias"), "1 keys or shapes differ: fusion.bias"),
     (lambda t: t | {"fusion.bias": torch.zeros(5)}, "1 keys or shapes differ: fusion.bias"),
-    (
-        lambda t: t | {name: torch.zeros(1) for name in "abcd"},
-        "4 keys or shapes differ: a, b, c, …",
-    ),
+    (lambda t: t | {"spynet.mean": torch.zeros(3)}, "1 keys or shapes differ: spynet.mean"),
+    (lambda t: t | {name: torch.zeros(1) for name in "abcd"}, "4 keys or shapes differ: a, b, c, …"),
+    (lambda t: in_basicsr_names(t) | {"other": torch.zeros(1)}, "1 keys or shapes differ: other"),
 ]
 
 
-@pytest.mark.parametrize(("change", "difference"), DIFFERENCES, ids=["more", "less", "shape", "many"])
+@pytest.mark.parametrize(("change", "difference"), DIFFERENCES)
 def test_any_other_difference_is_told(change: Callable[[Tensors], Any], difference: str, tmp_path: Path) -> None:
     path = file_of(change(trained()), tmp_path / "x.pth")
     with pytest.raises(CheckpointError) as error:
@@ -92,6 +166,35 @@ def test_any_other_difference_is_told(change: Callable[[Tensors], Any], differen
     assert str(error.value) == (
         f"x.pth is no checkpoint of model tiny ({difference}); `choose the model it belongs to with model=`"
     )
+
+
+BASICVSR = 'but of basicvsr, basicvsr-vimeo, basicvsr-vimeo-bd; `model="basicvsr"`'
+OWNERS: dict[str, tuple[str, Callable[[Tensors], Tensors], str]] = {
+    "basicvsr": ("basicvsr", dict, BASICVSR),
+    "without constants": ("basicvsr", lambda tensors: without(tensors, "spynet.mean", "spynet.std"), BASICVSR),
+    "basicsr": ("basicvsr", in_basicsr_names, BASICVSR),
+    "realbasicvsr": (
+        "realbasicvsr",
+        lambda tensors: without(tensors, "spynet.mean"),
+        'but of realbasicvsr, realbasicvsr-wogan; `model="realbasicvsr"`',
+    ),
+    "another task": (
+        "vrt-dvd",
+        dict,
+        'but of vrt-gopro, vrt-dvd, vrt-reds; `task="deblur", model="vrt-gopro"`',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_a_checkpoint_of_another_row_is_known(name: str, tmp_path: Path) -> None:
+    model, change, owners = OWNERS[name]
+    path = file_of({"params": change(official(ROWS[model]))}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError) as error:
+        load(build(ROW), path, ROW)
+    start, _, end = str(error.value).partition(") ")
+    assert start.startswith("x.pth is no checkpoint of model tiny (")
+    assert end == owners
 
 
 def test_a_refused_checkpoint_leaves_the_model_alone(tmp_path: Path) -> None:
@@ -102,54 +205,7 @@ def test_a_refused_checkpoint_leaves_the_model_alone(tmp_path: Path) -> None:
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], "text", None])
-def test_a_file_without_a_table_is_refused(content: Any, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"x\.pth holds no table of tensors; `pass a state_dict`"):
-        read(file_of(content, tmp_path / "x.pth"))
-
-
-def test_a_table_of_something_else_than_tensors_is_refused(tmp_path: Path) -> None:
-    path = file_of(dict.fromkeys(trained(), 3), tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match="`"):
-        load(build(ROW), path, ROW)
-
-
-def test_a_module_in_place_of_its_tensors_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"x\.pth cannot be read \(.*\); `get the file again`"):
-        read(file_of(nn.Linear(2, 2), tmp_path / "x.pth"))
-
-
-# What a broken download leaves behind. Each number of bytes is a case of its own in torch's and safetensors' readers.
-@pytest.mark.parametrize("kind", ["zip", "pickle", "safetensors"])
-@pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.6, 0.99])
-def test_a_file_that_ends_early_is_refused(kind: str, share: float, tmp_path: Path) -> None:
-    path = tmp_path / ("x.safetensors" if kind == "safetensors" else "x.pth")
-    tensors = {"a": torch.zeros(100), "b": torch.ones(20, 2)}
-    if kind == "safetensors":
-        save_file(tensors, path)
-    else:
-        torch.save(tensors, path, _use_new_zipfile_serialization=kind == "zip")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(CheckpointError, match=rf"x\.{path.suffix[1:]} cannot be read \(.*\); `get the file again`"):
-        read(path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x80", b"<html>not found</html>", b"PK\x03\x04", bytes(100)],
-    ids=["empty", "byte", "page", "zip", "zeros"],
-)
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_file_of_something_else_is_refused(content: bytes, suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"x{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError) as error:
-        read(path)
-    text = str(error.value)
-    assert re.fullmatch(
-        rf"x{re.escape(suffix)} (cannot be read|is no safetensors file) \(.*\); `get the file again`", text
-    )
+# Finding
 
 
 def test_the_bundled_checkpoint_is_found_and_complete() -> None:
@@ -158,6 +214,7 @@ def test_the_bundled_checkpoint_is_found_and_complete() -> None:
     assert path.stat().st_size < 4 << 20
     model = build(BUNDLED)
     assert set(read_header(path)) - {"__metadata__"} == set(model.state_dict())
+    assert obtain(BUNDLED, path) == path
     load(model, path, BUNDLED)
 
 
@@ -165,9 +222,36 @@ def test_a_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: py
     (tmp_path / "x.pth").touch()
     monkeypatch.setenv("HOME", str(tmp_path))
     assert locate(ROW, "~/x.pth") == tmp_path / "x.pth"
+    assert obtain(ROW, tmp_path / "x.pth") == tmp_path / "x.pth"
 
 
-def test_a_row_without_an_address_asks_for_weights() -> None:
+def test_what_can_be_downloaded_is_located_in_the_cache_folder(cache: Path) -> None:
+    row = ROWS["vrt-gopro"]
+    assert locate(row, None) == cache / "006_VRT_videodeblurring_GoPro.pth"
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("page", "source"), [("", ""), ("https://x.org/files", ", the file is at https://x.org/files")]
+)
+def test_a_row_without_an_address_asks_for_weights(page: str, source: str, cache: Path) -> None:
+    row = replace(ROW, bundled=False, page=page)
     with pytest.raises(CheckpointError) as error:
-        locate(replace(ROW, bundled=False), None)
-    assert str(error.value) == "the checkpoint of model tiny is not on this machine; `pass weights=`"
+        locate(row, None)
+    assert str(error.value) == (
+        f"the checkpoint of model tiny is not on this machine and cannot be downloaded; `pass weights=`{source}"
+    )
+    assert obtain(row, cache / row.checkpoint) == cache / row.checkpoint  # which then is not there
+    cache.mkdir()
+    (cache / row.checkpoint).touch()
+    assert locate(row, None) == obtain(row, cache / row.checkpoint) == cache / row.checkpoint
+
+
+def test_deciding_imports_neither_torch_nor_what_downloads() -> None:
+    script = (
+        "import sys; from vs_vrt.checkpoint import locate; from vs_vrt.tasks import TASKS\n"
+        "for row in TASKS: row.page or row.model == 'mana' or locate(row, None)\n"
+        "print([name for name in ('torch', 'numpy', 'pooch', 'requests') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

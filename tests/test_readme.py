@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
 README = Path(__file__).parents[1] / "README.md"
@@ -11,18 +12,19 @@ BEGIN, END = "<!-- tasks: written by tests/test_readme.py -->", "<!-- /tasks -->
 def table() -> str:
     head = ("task", "model", "scale", "suits", "checkpoint", "licence")
     rows = [
-        (
-            f"`{row.task}`",
-            f"`{row.model}`",
-            f"x{row.scale}",
-            row.suits,
-            "in the wheel" if row.bundled else f"[{row.checkpoint}]({row.url}), pass it as `weights=`",
-            row.license,
-        )
-        for row in TASKS
+        (f"`{row.task}`", f"`{row.model}`", f"x{row.scale}", row.suits, checkpoint(row), row.license) for row in TASKS
     ]
     lines = (head, ("---",) * len(head), *rows)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def checkpoint(row: TaskRow) -> str:
+    if row.bundled:
+        return "in the wheel"
+    size = f", {row.size / 1e6:.0f} MB" if row.size else ""
+    if row.url:
+        return f"[{row.checkpoint}]({row.url}){size}"
+    return f"[{row.checkpoint}]({row.page}){size}, by hand" if row.page else "yours"
 
 
 def test_the_task_table_is_current() -> None:

@@ -1,11 +1,16 @@
-"""The task table: rows that cannot contradict each other or the files."""
+"""The task table: rows that cannot contradict each other, their networks or the files."""
 
 import importlib
 from dataclasses import FrozenInstanceError
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import torch
 
-from vs_vrt.checkpoint import BUNDLED
+from vs_vrt.checkpoint import BUNDLED, DISTANCES
+from vs_vrt.restorer import build
+from vs_vrt.state_dict import key_hash
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
@@ -17,6 +22,15 @@ def test_a_task_and_a_model_name_one_row() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_no_two_rows_share_a_file() -> None:
+    assert len({row.checkpoint for row in TASKS}) == len(TASKS)
+
+
+def test_what_is_bundled_stands_first_in_its_task() -> None:
+    first = {row.task: row for row in reversed(TASKS)}
+    assert [row for row in first.values() if row.bundled] == [row for row in TASKS if row.bundled]
+
+
 @each_row
 def test_a_row_describes_a_network_that_can_be_built(row: TaskRow) -> None:
     module, name = row.architecture.split(":")
@@ -24,14 +38,50 @@ def test_a_row_describes_a_network_that_can_be_built(row: TaskRow) -> None:
     network.config_type(**row.config)
 
 
+# Rows whose files have the same keys share a network, and building it takes its time.
+@pytest.mark.parametrize("row", {row.keys: row for row in TASKS}.values(), ids=lambda row: row.model)
+def test_the_network_has_the_keys_and_shapes_of_the_official_checkpoint(row: TaskRow) -> None:
+    with torch.device("meta"):
+        tensors = build(row).state_dict()
+    if row.model == "mana":  # the file has the distances for the frames of its training, 64x64
+        tensors[DISTANCES] = torch.empty(64 * 64, 64 * 64, device="meta")
+    assert key_hash(tensors) == row.keys
+
+
+def test_rows_whose_files_have_the_same_keys_share_a_network() -> None:
+    networks = {(row.keys, row.architecture, tuple(row.config.items())) for row in TASKS}
+    assert len(networks) == len({row.keys for row in TASKS})
+
+
 @each_row
 def test_a_row_has_a_checkpoint_that_is_here_or_can_be_had(row: TaskRow) -> None:
     if row.bundled:
         assert (BUNDLED / row.checkpoint).is_file()
+    elif row.url:
+        url = urlsplit(row.url)
+        assert (url.scheme, url.path.rsplit("/")[-1]) == ("https", row.checkpoint)
+        assert not row.page
     else:
-        assert row.url.startswith("https://")
-        assert row.url.endswith(f"/{row.checkpoint}")
+        assert row.page.startswith("https://") or row.model == "mana"  # whose file was never published
     assert row.license
+    assert row.suits
+
+
+@each_row
+def test_a_sum_is_that_of_the_file_name(row: TaskRow) -> None:
+    digits = Path(row.checkpoint).stem.rpartition("-")[2]
+    published = len(digits) == 8 and not row.bundled
+    assert row.sha256 == (digits if published else "")
+    int(row.sha256 or "0", 16)
+    assert len(row.keys) == 64
+
+
+@each_row
+def test_a_window_holds_what_the_network_needs(row: TaskRow) -> None:
+    assert row.length + 2 * row.overlap >= row.num_frames
+    assert row.min_size % row.multiple == 0
+    if row.architecture == "vrt:VRT" and row.gives == "every":
+        assert (row.length + 2 * row.overlap) % row.config.get("window_size", (6, 8, 8))[0] == 0
 
 
 @each_row

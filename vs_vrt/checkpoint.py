@@ -1,35 +1,47 @@
-"""Finds a network's checkpoint, reads it without running anything in it, and loads it strictly."""
+"""Finds a network's checkpoint, and loads it strictly."""
 
-import json
-import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from vs_vrt import downloads
 from vs_vrt.errors import CheckpointError
+from vs_vrt.state_dict import key_hash, read, read_header
 from vs_vrt.task import TaskRow
+from vs_vrt.tasks import TASKS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BUNDLED = Path(__file__).parent / "weights"
 SUFFIXES = (".safetensors", ".pth", ".pt")
-# Keys that some files carry and others leave out: constants of the network, and a counter of the training framework.
-CONSTANTS = ("spynet.mean", "spynet.std")
-IGNORED = ("step_counter",)
-MAX_HEADER = 16 << 20
+# How the names of constants end that the network computes by itself: some files carry them, others do not.
+CONSTANTS = ("relative_position_index", "position_bias", "spynet.mean", "spynet.std")
+DISTANCES = "nonloc_spatial.D"  # MANA's, for the frame size of its training alone
+
+type Tensors = Mapping[str, "Tensor"]
 
 
 def locate(row: TaskRow, weights: str | None) -> Path:
-    """The file to load for `row`: `weights` where given, else the bundled one.
+    """The file to load for `row`: `weights` where given, else the bundled one, else where a download will put it.
 
     Looks at names and headers only, never at tensors. Raises `CheckpointError`.
     """
-    if weights is None:
-        path = BUNDLED / row.checkpoint
-        if row.bundled and path.is_file():
-            return path
-        source = f'; download `{row.url}` and pass `weights="{row.checkpoint}"`' if row.url else "; `pass weights=`"
-        raise CheckpointError(f"the checkpoint of model {row.model} is not on this machine{source}")
+    if weights is not None:
+        return given(weights)
+    if row.bundled and (BUNDLED / row.checkpoint).is_file():
+        return BUNDLED / row.checkpoint
+    path = downloads.place(row)
+    if row.url or path.is_file():
+        return path
+    source = f", the file is at {row.page}" if row.page else ""
+    raise CheckpointError(
+        f"the checkpoint of model {row.model} is not on this machine and cannot be downloaded; `pass weights=`{source}"
+    )
+
+
+def given(weights: str) -> Path:
+    """The file that `weights` names. Raises `CheckpointError`."""
     try:
         # A script may be evaluated in another working folder than the one its frames are made in.
         path = Path(weights).expanduser().resolve()
@@ -45,60 +57,66 @@ def locate(row: TaskRow, weights: str | None) -> Path:
     return path
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file. Raises `CheckpointError` where there is none."""
-    try:
-        with path.open("rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            if size > MAX_HEADER:
-                raise ValueError(f"a header of {size} bytes")
-            header = json.loads(file.read(size))
-        if not isinstance(header, dict):
-            raise ValueError("its header is no table")
-    except (OSError, ValueError, RecursionError, struct.error) as error:
-        raise CheckpointError(f"{path.name} is no safetensors file ({error}); `get the file again`") from error
-    return header
-
-
-def read(path: Path) -> dict[str, "Tensor"]:
-    """The tensors of a .safetensors or .pth file by name. Raises `CheckpointError`; runs no code from the file."""
-    import torch
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file makes torch and safetensors raise nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path.name} cannot be read ({reason}); `get the file again`") from error
-    # BasicSR wraps the tensors in `params`, mmediting in `state_dict`.
-    for wrapper in ("params", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    tensors = {str(k).removeprefix("generator."): v for k, v in content.items()} if isinstance(content, dict) else {}
-    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise CheckpointError(f"{path.name} holds no table of tensors; `pass a state_dict`")
-    return tensors
+def obtain(row: TaskRow, path: Path) -> Path:
+    """What `locate` answered, downloaded now where it is not on this machine yet. Raises `CheckpointError`."""
+    return downloads.fetch(row) if path == downloads.place(row) and row.url else path
 
 
 def load(model: "nn.Module", path: Path, row: TaskRow) -> None:
     """Fills `model` with the tensors of `path`; every key and shape must match, or `CheckpointError` says which."""
-    tensors = {key: value for key, value in read(path).items() if key not in IGNORED}
-    wanted = model.state_dict()
-    for key in CONSTANTS:
-        if key in wanted:
-            tensors.setdefault(key, wanted[key])
-    wrong = sorted(
-        (wanted.keys() ^ tensors.keys())
-        | {key for key in wanted.keys() & tensors.keys() if wanted[key].shape != tensors[key].shape}
-    )
+    if path == downloads.place(row):
+        downloads.check(row)
+    tensors, wanted = read(path), model.state_dict()
+    spellings = [complete(each, wanted) for each in (tensors, in_mmediting_names(tensors))]
+    found = min(spellings, key=lambda each: len(differences(each, wanted)))
+    wrong = differences(found, wanted)
     if wrong:
         shown = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
         raise CheckpointError(
-            f"{path.name} is no checkpoint of model {row.model} ({len(wrong)} keys or shapes differ: {shown}); "
-            "`choose the model it belongs to with model=`"
+            f"{path.name} is no checkpoint of model {row.model} ({len(wrong)} keys or shapes differ: {shown})"
+            + remedy(tensors, row)
         )
-    model.load_state_dict(tensors)
+    model.load_state_dict(found)
+
+
+def in_mmediting_names(tensors: Tensors) -> Tensors:
+    """The tensors by mmediting's names, which are ours, where BasicSR gave them others."""
+    from vs_vrt.models.basicsr_keys import mmediting_key
+
+    return {mmediting_key(key): value for key, value in tensors.items()}
+
+
+def complete(tensors: Tensors, wanted: Tensors) -> Tensors:
+    """The tensors with the constants that only the network has, without those that it computes for each frame size."""
+    constants = {key: value for key, value in wanted.items() if key.endswith((*CONSTANTS, DISTANCES))}
+    return constants | {key: value for key, value in tensors.items() if key != DISTANCES}
+
+
+def differences(tensors: Tensors, wanted: Tensors) -> list[str]:
+    """The keys that only one side has, or with another shape."""
+    shapes = [{(key, value.shape) for key, value in side.items()} for side in (tensors, wanted)]
+    return sorted({key for key, _ in shapes[0] ^ shapes[1]})
+
+
+def remedy(tensors: Tensors, row: TaskRow) -> str:
+    """The end of the error for tensors that are not the row's: whose they are, where that is known."""
+    owners = owners_of(tensors)
+    if not owners:
+        return "; `choose the model it belongs to with model=`"
+    task = "" if owners[0].task == row.task else f'task="{owners[0].task}", '
+    return f' but of {", ".join(owner.model for owner in owners)}; `{task}model="{owners[0].model}"`'
+
+
+def owners_of(tensors: Tensors) -> list[TaskRow]:
+    """The rows whose checkpoints have just these keys and shapes."""
+    hashes = {key_hash(with_flow_constants(each)) for each in (tensors, in_mmediting_names(tensors))}
+    return [row for row in TASKS if row.keys in hashes]
+
+
+def with_flow_constants(tensors: Tensors) -> Tensors:
+    """The tensors with SpyNet's constants, which some files leave out; their values do not matter here."""
+    flow = next((key for key in tensors if "spynet.basic_module.0" in key), None)
+    if flow is None:
+        return tensors
+    prefix = flow[: flow.index("basic_module")]
+    return {f"{prefix}{name}": tensors[flow].new_empty(1, 3, 1, 1) for name in ("mean", "std")} | dict(tensors)

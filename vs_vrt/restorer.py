@@ -3,7 +3,6 @@
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import cast
 from weakref import WeakValueDictionary
@@ -51,7 +50,10 @@ class Restorer:
         self.row, self.device, self.precision = row, device, precision
         model = build(row)
         checkpoint.load(model, path, row)
-        self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+        self.model = model.eval().requires_grad_(False).to(device)
+        for parameter in self.model.parameters():
+            if parameter.ndim == 4:  # of a convolution of frames
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def restore(self, video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[Tensor]:
         """`(t c h w), (t - 1), (t') -> t' x (3 (h s) (w s))`: the frames `keep` in order.
@@ -86,17 +88,22 @@ class Restorer:
     def _between(self, scene: Tensor, keep: range, factor: int) -> Iterator[Tensor]:
         last = (len(scene) - 1) * factor
 
-        @cache
+        made: dict[int, Tensor] = {}
+
         def frame(position: int) -> Tensor:
             """At a multiple of 1 / factor."""
             if position % factor == 0:
                 return scene[position // factor]
-            step = position & -position  # the four around it lie on the next coarser grid
-            before = (position - step) // (2 * step)
-            around = mirror(range(before - 1, before + 3), last // (2 * step) + 1)
-            return self._single(torch.stack([frame(2 * step * i) for i in around])).float().cpu()
+            if position not in made:
+                step = position & -position  # the four around it lie on the next coarser grid
+                before = (position - step) // (2 * step)
+                around = mirror(range(before - 1, before + 3), last // (2 * step) + 1)
+                made[position] = self._single(torch.stack([frame(2 * step * i) for i in around])).float().cpu()
+            return made[position]
 
         for position in range(keep.start * factor, keep.stop * factor):
+            for passed in [each for each in made if each < position - 3 * factor]:
+                del made[passed]
             yield frame(min(position, last))
 
     def _single(self, clip: Tensor) -> Tensor:
@@ -140,8 +147,9 @@ _lock = threading.Lock()
 def load_restorer(row: TaskRow, path: Path, device: torch.device, precision: str) -> Restorer:
     """A Restorer that every caller with the same arguments shares while one of them holds it.
 
-    Raises `CheckpointError`.
+    Downloads the checkpoint where `path` says that it is still to come. Raises `CheckpointError`.
     """
+    path = checkpoint.obtain(row, path)
     try:
         stat = path.stat()
     except OSError as error:

@@ -9,7 +9,7 @@ using py::Gil;
 using py::Object;
 using py::Ref;
 
-// Owns the Python object of one Restore call.
+// Owns the Python object of one step of a call.
 class Restoration {
   public:
     Restoration(const Api &api, Object *object) : python(&api), object(object) {}
@@ -41,6 +41,12 @@ Ref tuple(const Api &p, std::initializer_list<Ref *> items) {
     py::Size index = 0;
     for (Ref *item : items) p.PyTuple_SetItem(result.get(), index++, item->release());
     return result;
+}
+
+// A reference of our own to an object that somebody else owns.
+Ref borrowed(const Api &p, Object *object) {
+    p.Py_IncRef(object);
+    return Ref(p, object);
 }
 
 Ref list(const Api &p) { return Ref(p, p.PyList_New(0)); }
@@ -105,9 +111,7 @@ Ref call(const Api &p, const char *function, const Ref &arguments, Outcome &outc
     }
     outcome.error = to_string(p, p.PyTuple_GetItem(answer.get(), 0));
     outcome.where = to_string(p, p.PyTuple_GetItem(answer.get(), 1));
-    Object *value = p.PyTuple_GetItem(answer.get(), 2);
-    p.Py_IncRef(value);
-    return Ref(p, outcome.error.empty() ? value : (p.Py_DecRef(value), nullptr));
+    return outcome.error.empty() ? borrowed(p, p.PyTuple_GetItem(answer.get(), 2)) : Ref(p, nullptr);
 }
 
 // A clip as the Python side sees it: what its VSVideoInfo says. A variable property is 0.
@@ -165,6 +169,23 @@ Ref to_list(const Api &p, const std::vector<Plane> &planes) {
     return result;
 }
 
+Step to_step(const Api &p, Object *list, py::Size index) {
+    Ref item = borrowed(p, p.PyList_GetItem(list, index));
+    Object *object = item.get();
+    Step step{nullptr,
+              attribute(p, object, "width"),
+              attribute(p, object, "height"),
+              attribute(p, object, "length"),
+              attribute(p, object, "overlap"),
+              attribute(p, object, "factor"),
+              attribute(p, object, "made"),
+              attribute(p, object, "format"),
+              attribute(p, object, "matrix"),
+              attribute_text(p, object, "message")};
+    step.restoration = std::make_shared<Restoration>(p, item.release());
+    return step;
+}
+
 }  // namespace
 
 Outcome query(const char *function, const char *plugin_version) {
@@ -179,38 +200,32 @@ Outcome query(const char *function, const char *plugin_version) {
     return outcome;
 }
 
-Outcome plan_restore(const VSMap *in, const VSAPI *vsapi, std::shared_ptr<Restoration> &restoration, Plan &plan) {
+Outcome plan(const char *function, const VSMap *in, const VSAPI *vsapi, std::vector<Step> &steps) {
     Outcome outcome;
     const Api *p = py::api(outcome.error);
     if (!p) return outcome;
     Gil gil(p);
     if (!gil.ok()) return outcome.error = kGone, outcome;
-    Ref arguments = to_dict(*p, in, vsapi);
-    Ref value = call(*p, "plan_restore", tuple(*p, {&arguments}), outcome);
-    if (!value) return outcome;
-    Object *object = value.get();
-    plan = {attribute(*p, object, "width"),       attribute(*p, object, "height"), attribute(*p, object, "length"),
-            attribute(*p, object, "overlap"),     attribute(*p, object, "format"), attribute(*p, object, "matrix"),
-            attribute_text(*p, object, "message")};
-    restoration = std::make_shared<Restoration>(*p, value.release());
+    Ref name = text(*p, std::string(function)), arguments = to_dict(*p, in, vsapi);
+    Ref list = call(*p, "plan", tuple(*p, {&name, &arguments}), outcome);
+    for (py::Size i = 0; list && i < p->PyList_Size(list.get()); ++i) steps.push_back(to_step(*p, list.get(), i));
     return outcome;
 }
 
-Outcome restore_window(Restoration &restoration, int window, int first, const std::vector<InputFrame> &inputs,
+Outcome restore_window(const Step &step, int window, int first, const std::vector<InputFrame> &inputs,
                        const std::vector<std::vector<Plane>> &outputs) {
     Outcome outcome;
-    const Api &p = *restoration.python;
+    const Api &p = *step.restoration->python;
     Gil gil(&p);
     if (!gil.ok()) return outcome.error = kGone, outcome;
     Ref frames_in = list(p), frames_out = list(p);
     for (const InputFrame &frame : inputs) {
-        Ref planes = to_list(p, frame.planes);
+        Ref planes = to_list(p, frame.planes), noise = to_list(p, frame.noise);
         Ref prev = number(p, frame.scene_prev), next = number(p, frame.scene_next);
-        append(p, frames_in, tuple(p, {&planes, &prev, &next}));
+        append(p, frames_in, tuple(p, {&planes, &prev, &next, &noise}));
     }
     for (const std::vector<Plane> &planes : outputs) append(p, frames_out, to_list(p, planes));
-    p.Py_IncRef(restoration.object);
-    Ref self(p, restoration.object), k = number(p, window), start = number(p, first);
+    Ref self = borrowed(p, step.restoration->object), k = number(p, window), start = number(p, first);
     Ref value = call(p, "restore_window", tuple(p, {&self, &k, &start, &frames_in, &frames_out}), outcome);
     if (value) outcome.entries = to_entries(p, value.get());
     return outcome;

@@ -21,7 +21,8 @@ struct Plane {
 };
 
 struct InputFrame {
-    std::vector<Plane> planes;       // R, G, B and, where the frame has one, alpha
+    std::vector<Plane> planes;       // R, G, B and, where it has to grow with them, alpha
+    std::vector<Plane> noise;        // of the noise map, where there is one
     int64_t scene_prev, scene_next;  // _SceneChangePrev and _SceneChangeNext; -1 where the frame does not say
 };
 
@@ -33,10 +34,14 @@ struct Entry {
     bool is_string;
 };
 
-// What Python decided about a Restore call. Frames k*length .. (k+1)*length - 1 come from window k, which reads
-// `overlap` frames more on each side.
-struct Plan {
-    int width, height, length, overlap, format, matrix;
+class Restoration;  // a Python object; see bridge.cpp
+
+// What Python decided that one network is to do. Frames k*length .. (k+1)*length - 1 are the business of window k,
+// which reads `overlap` frames more on each side and makes `made` new frames for each. Where `factor` is above 1 the
+// frames themselves stay: each becomes `factor` frames, itself and those made.
+struct Step {
+    std::shared_ptr<Restoration> restoration;
+    int width, height, length, overlap, factor, made, format, matrix;
     std::string message;  // for the log
 };
 
@@ -47,11 +52,12 @@ struct Outcome {
     std::vector<Entry> entries;
 };
 
-class Restoration;  // a Python object; see bridge.cpp
-
 Outcome query(const char *function, const char *plugin_version);
-Outcome plan_restore(const VSMap *in, const VSAPI *vsapi, std::shared_ptr<Restoration> &restoration, Plan &plan);
-Outcome restore_window(Restoration &restoration, int window, int first, const std::vector<InputFrame> &inputs,
+
+// What a call of the function comes to: networks that run one after the other, at least one.
+Outcome plan(const char *function, const VSMap *in, const VSAPI *vsapi, std::vector<Step> &steps);
+
+Outcome restore_window(const Step &step, int window, int first, const std::vector<InputFrame> &inputs,
                        const std::vector<std::vector<Plane>> &outputs);
 
 // Logs where Python raised the error, if it did.

@@ -133,7 +133,7 @@ void VS_CC free_guard(void *instance, VSCore *, const VSAPI *vsapi) {
 struct Return {
     VSNode *source;
     uint32_t format;
-    bool subsampled;
+    bool converts, subsampled;
     std::mutex mutex;
     std::map<std::array<int, 3>, VSNode *> converters;
 
@@ -149,8 +149,8 @@ struct Return {
     }
 };
 
-const VSFrame *finish(int n, VSNode *converter, VSFrameContext *context, VSCore *core, const VSAPI *vsapi) {
-    const VSFrame *converted = vsapi->getFrameFilter(n, converter, context);
+const VSFrame *finish(int n, VSNode *node, VSFrameContext *context, VSCore *core, const VSAPI *vsapi) {
+    const VSFrame *converted = vsapi->getFrameFilter(n, node, context);
     VSFrame *frame = vsapi->copyFrame(converted, core);
     vsapi->freeFrame(converted);
     VSMap *properties = vsapi->getFramePropertiesRW(frame);
@@ -167,6 +167,7 @@ const VSFrame *VS_CC get_returned(int n, int reason, void *instance, void **fram
     Return &node = *static_cast<Return *>(instance);
     if (reason == arInitial) vsapi->requestFrameFilter(n, node.source, context);
     if (reason != arAllFramesReady) return nullptr;
+    if (!node.converts) return finish(n, node.source, context, core, vsapi);
     if (*frame_data) return finish(n, static_cast<VSNode *>(*frame_data), context, core, vsapi);
     const VSFrame *restored = vsapi->getFrameFilter(n, node.source, context);
     std::string error;
@@ -199,12 +200,13 @@ VSNode *create_colour_guard(VSNode *source, int matrix, bool converts, VSCore *c
 
 VSNode *create_colour_return(VSNode *source, const VSVideoFormat &format, VSCore *core, const VSAPI *vsapi) {
     VSVideoInfo vi = *vsapi->getVideoInfo(source);
-    vi.format = format;
     Return *node = new Return{};
     node->source = source;
+    node->converts = !vsh::isSameVideoFormat(&vi.format, &format);
     node->subsampled = format.subSamplingW > 0 || format.subSamplingH > 0;
     node->format = vsapi->queryVideoFormatID(format.colorFamily, format.sampleType, format.bitsPerSample,
                                              format.subSamplingW, format.subSamplingH, core);
+    vi.format = format;
     const VSFilterDependency reads{source, rpGeneral};
     return vsapi->createVideoFilter2("ColourReturn", &vi, get_returned, free_return, fmParallel, &reads, 1, node, core);
 }

@@ -21,30 +21,72 @@ void VS_CC answer(const VSMap *, VSMap *out, void *data, VSCore *core, const VSA
     set_entries(outcome.entries, out, vsapi);
 }
 
-void VS_CC restore(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
-    std::shared_ptr<Restoration> restoration;
-    Plan plan{};
-    Outcome outcome = plan_restore(in, vsapi, restoration, plan);
-    if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
-    if (!plan.message.empty()) vsapi->logMessage(mtInformation, plan.message.c_str(), core);
+// What a call is about to do, and the clip that it does it to.
+struct Call {
+    std::vector<Step> steps;
+    VSNode *guarded = nullptr, *working = nullptr;  // the checked clip in its own format, and in that of the steps
+    VSVideoFormat format{};                         // its own
+    bool converts = false;                          // whether the two formats differ
+};
 
-    VSNode *node = vsapi->mapGetNode(in, "clip", 0, nullptr);
-    const VSVideoFormat format = vsapi->getVideoInfo(node)->format;
+// Plans a call of the function and says so in the log. The nodes are the caller's; there are none after an error.
+Outcome prepare(const char *function, const VSMap *in, Call &call, VSCore *core, const VSAPI *vsapi) {
+    Outcome outcome = plan(function, in, vsapi, call.steps);
+    if (!outcome.error.empty()) return outcome;
+    for (const Step &step : call.steps) vsapi->logMessage(mtInformation, step.message.c_str(), core);
+
+    VSNode *clip = vsapi->mapGetNode(in, "clip", 0, nullptr);
+    const VSVideoFormat format = vsapi->getVideoInfo(clip)->format;
     const uint32_t given = vsapi->queryVideoFormatID(format.colorFamily, format.sampleType, format.bitsPerSample,
                                                      format.subSamplingW, format.subSamplingH, core);
-    const bool converts = given != static_cast<uint32_t>(plan.format);
-    node = create_colour_guard(node, plan.matrix, converts, core, vsapi);
-    if (converts) node = resize(node, static_cast<uint32_t>(plan.format), -1, -1, -1, outcome.error, core, vsapi);
-    if (!node) return fail(out, outcome, core, vsapi);
-    node = create_restored(node, std::move(restoration), plan, core, vsapi);
-    if (converts) node = create_colour_return(node, format, core, vsapi);
-    vsapi->mapConsumeNode(out, "clip", node, maReplace);
+    const uint32_t wanted = static_cast<uint32_t>(call.steps.front().format);
+    call.format = format;
+    call.converts = given != wanted;
+    call.guarded = create_colour_guard(clip, call.steps.front().matrix, call.converts, core, vsapi);
+    call.working = vsapi->addNodeRef(call.guarded);
+    if (call.converts) call.working = resize(call.working, wanted, -1, -1, -1, outcome.error, core, vsapi);
+    if (!call.working) vsapi->freeNode(call.guarded);
+    return outcome;
+}
+
+VSNode *in_own_format(const Call &call, VSNode *node, VSCore *core, const VSAPI *vsapi) {
+    return call.converts ? create_colour_return(node, call.format, core, vsapi) : node;
+}
+
+void VS_CC restore(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
+    Call call;
+    const Outcome outcome = prepare("restore", in, call, core, vsapi);
+    if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
+    vsapi->freeNode(call.guarded);
+    int absent = 0;
+    VSNode *sigma = vsapi->mapGetNode(in, "sigma_clip", 0, &absent);
+    VSNode *node = create_made(call.working, sigma, call.steps[0], core, vsapi);
+    if (call.steps.size() > 1) {
+        // The second step interpolates. Its windows may span several of the first one's.
+        vsapi->setCacheMode(node, cmAuto);
+        VSNode *made = create_made(vsapi->addNodeRef(node), nullptr, call.steps[1], core, vsapi);
+        node = create_interleaved(node, made, call.steps[1].factor, core, vsapi);
+    }
+    vsapi->mapConsumeNode(out, "clip", in_own_format(call, node, core, vsapi), maReplace);
+}
+
+void VS_CC interpolate(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
+    Call call;
+    const Outcome outcome = prepare("interpolate", in, call, core, vsapi);
+    if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
+    const Step &step = call.steps[0];
+    VSNode *made = in_own_format(call, create_made(call.working, nullptr, step, core, vsapi), core, vsapi);
+    VSNode *source = in_own_format(call, call.guarded, core, vsapi);
+    vsapi->mapConsumeNode(out, "clip", create_interleaved(source, made, step.factor, core, vsapi), maReplace);
 }
 
 const char *const kRestoreArguments =
-    "clip:vnode;task:data:opt;model:data:opt;weights:data:opt;device:data[]:opt;precision:data:opt;"
+    "clip:vnode;task:data:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
     "length:int:opt;overlap:int:opt;tile:int[]:opt;tile_overlap:int[]:opt;sigma:float:opt;sigma_clip:vnode:opt;"
     "sc_threshold:float:opt;matrix:data:opt;";
+const char *const kInterpolateArguments =
+    "clip:vnode;factor:int:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
+    "length:int:opt;overlap:int:opt;sc_threshold:float:opt;matrix:data:opt;";
 
 }  // namespace
 }  // namespace vrt
@@ -54,6 +96,7 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
     vspapi->configPlugin("org.vs-vrt.restore", "vrt", "Video restoration with VRT and the BasicVSR family",
                          VS_MAKE_VERSION(VRT_VERSION_MAJOR, VRT_VERSION_MINOR), VAPOURSYNTH_API_VERSION, 0, plugin);
     vspapi->registerFunction("Restore", kRestoreArguments, "clip:vnode;", restore, nullptr, plugin);
+    vspapi->registerFunction("Interpolate", kInterpolateArguments, "clip:vnode;", interpolate, nullptr, plugin);
     vspapi->registerFunction("Tasks", "", "any", answer, const_cast<char *>("tasks"), plugin);
     vspapi->registerFunction("Version", "", "any", answer, const_cast<char *>("version"), plugin);
 }

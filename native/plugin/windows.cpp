@@ -3,6 +3,7 @@
 // it. The frame node maps frame n to its window and its place in it.
 
 #include <algorithm>
+#include <limits>
 
 #include "nodes.h"
 
@@ -13,21 +14,21 @@ const char *const kFrames = "_vrt_frames";
 constexpr int kCachedWindows = 2;
 
 struct WindowNode {
-    VSNode *source;
-    std::shared_ptr<Restoration> restoration;
-    Plan plan;
+    VSNode *source, *sigma;  // sigma is null where there is no noise map
+    Step step;
     VSVideoInfo in, out;
 
-    int begin(int window) const { return window * plan.length; }
+    int begin(int window) const { return window * step.length; }
     // The differences keep these sums from overflowing near the end of a clip of 2^31 - 1 frames.
-    int end(int window) const { return begin(window) + std::min(plan.length, in.numFrames - begin(window)); }
-    int first_input(int window) const { return std::max(begin(window) - plan.overlap, 0); }
-    int end_input(int window) const { return end(window) + std::min(plan.overlap, in.numFrames - end(window)); }
+    int end(int window) const { return begin(window) + std::min(step.length, in.numFrames - begin(window)); }
+    int first_input(int window) const { return std::max(begin(window) - step.overlap, 0); }
+    int end_input(int window) const { return end(window) + std::min(step.overlap, in.numFrames - end(window)); }
+    bool grows() const { return out.width != in.width; }
 };
 
 struct FrameNode {
     VSNode *windows;
-    int length;
+    int frames;  // that a window makes
 };
 
 const char *sample_type(const VSVideoFormat &format) {
@@ -44,7 +45,8 @@ void add_planes(std::vector<Plane> &planes, const VSFrame *frame, VSFrame *writa
     }
 }
 
-// The alpha plane travels as a frame in a property. It has to grow with the picture, so it is restored beside it.
+// The alpha plane travels as a frame in a property. Where the picture grows it has to grow as well, and is restored
+// beside it.
 const VSFrame *alpha_of(const VSFrame *frame, const VSAPI *vsapi) {
     int error = 0;
     const VSFrame *alpha = vsapi->mapGetFrame(vsapi->getFramePropertiesRO(frame), "_Alpha", 0, &error);
@@ -59,92 +61,106 @@ int64_t property(const VSFrame *frame, const char *key, const VSAPI *vsapi) {
 
 // All frames of one window, in and out; frees what it holds.
 struct Window {
+    const WindowNode &node;
+    VSCore *core;
     const VSAPI *vsapi;
-    std::vector<const VSFrame *> inputs, input_alphas;
-    std::vector<VSFrame *> outputs, output_alphas;
+    std::vector<const VSFrame *> frames, held;  // frames of the source, and what belongs to them
+    std::vector<VSFrame *> made, made_alphas;
+    std::vector<InputFrame> inputs;
+    std::vector<std::vector<Plane>> outputs;
 
-    explicit Window(const VSAPI *vsapi) : vsapi(vsapi) {}
     ~Window() {
-        for (const VSFrame *frame : inputs) vsapi->freeFrame(frame);
-        for (const VSFrame *frame : input_alphas) vsapi->freeFrame(frame);
-        for (VSFrame *frame : outputs) vsapi->freeFrame(frame);
-        for (VSFrame *frame : output_alphas) vsapi->freeFrame(frame);
+        for (const VSFrame *frame : frames) vsapi->freeFrame(frame);
+        for (const VSFrame *frame : held) vsapi->freeFrame(frame);
+        for (VSFrame *frame : made) vsapi->freeFrame(frame);
+        for (VSFrame *frame : made_alphas) vsapi->freeFrame(frame);
     }
 
-    void add_output(const VSFrame *source, const VSVideoInfo &vi, VSCore *core) {
-        outputs.push_back(vsapi->newVideoFrame(&vi.format, vi.width, vi.height, source, core));
-        const VSFrame *alpha = alpha_of(source, vsapi);
-        output_alphas.push_back(
-            alpha ? vsapi->newVideoFrame(vsapi->getVideoFrameFormat(alpha), vi.width, vi.height, alpha, core)
-                  : nullptr);
-        if (alpha) vsapi->freeFrame(alpha);
+    void add_input(int n, VSFrameContext *context) {
+        const VSFrame *frame = vsapi->getFrameFilter(n, node.source, context);
+        frames.push_back(frame);
+        inputs.push_back(
+            {{}, {}, property(frame, "_SceneChangePrev", vsapi), property(frame, "_SceneChangeNext", vsapi)});
+        add_planes(inputs.back().planes, frame, nullptr, vsapi);
+        if (const VSFrame *alpha = node.grows() ? alpha_of(frame, vsapi) : nullptr) {
+            held.push_back(alpha);
+            add_planes(inputs.back().planes, alpha, nullptr, vsapi);
+        }
+        if (node.sigma) {
+            held.push_back(vsapi->getFrameFilter(n, node.sigma, context));
+            add_planes(inputs.back().noise, held.back(), nullptr, vsapi);
+        }
+    }
+
+    void add_output(const VSFrame *source) {
+        const VSVideoInfo &vi = node.out;
+        made.push_back(vsapi->newVideoFrame(&vi.format, vi.width, vi.height, source, core));
+        made_alphas.push_back(nullptr);
+        outputs.emplace_back();
+        add_planes(outputs.back(), made.back(), made.back(), vsapi);
+        if (const VSFrame *alpha = node.grows() ? alpha_of(source, vsapi) : nullptr) {
+            made_alphas.back() =
+                vsapi->newVideoFrame(vsapi->getVideoFrameFormat(alpha), vi.width, vi.height, alpha, core);
+            add_planes(outputs.back(), made_alphas.back(), made_alphas.back(), vsapi);
+            vsapi->freeFrame(alpha);
+        }
+    }
+
+    const VSFrame *carrier(const std::vector<Entry> &entries) {
+        VSVideoFormat gray;
+        vsapi->getVideoFormatByID(&gray, pfGray8, core);
+        VSFrame *frame = vsapi->newVideoFrame(&gray, 1, 1, nullptr, core);
+        *vsapi->getWritePtr(frame, 0) = 0;
+        for (size_t i = 0; i < made.size(); ++i) {
+            VSMap *properties = vsapi->getFramePropertiesRW(made[i]);
+            set_entries(entries, properties, vsapi);
+            if (made_alphas[i]) vsapi->mapSetFrame(properties, "_Alpha", made_alphas[i], maReplace);
+            vsapi->mapSetFrame(vsapi->getFramePropertiesRW(frame), kFrames, made[i], maAppend);
+        }
+        return frame;
     }
 };
 
 const VSFrame *compute_window(const WindowNode &node, int k, VSFrameContext *context, VSCore *core,
                               const VSAPI *vsapi) {
-    Window window(vsapi);
-    std::vector<InputFrame> inputs;
-    std::vector<std::vector<Plane>> outputs;
+    Window window{node, core, vsapi, {}, {}, {}, {}, {}, {}};
     const int first = node.first_input(k);
-    for (int n = first; n < node.end_input(k); ++n) {
-        const VSFrame *frame = vsapi->getFrameFilter(n, node.source, context);
-        window.inputs.push_back(frame);
-        window.input_alphas.push_back(alpha_of(frame, vsapi));
-        inputs.push_back({{}, property(frame, "_SceneChangePrev", vsapi), property(frame, "_SceneChangeNext", vsapi)});
-        add_planes(inputs.back().planes, frame, nullptr, vsapi);
-        if (const VSFrame *alpha = window.input_alphas.back()) add_planes(inputs.back().planes, alpha, nullptr, vsapi);
-    }
-    for (int n = node.begin(k); n < node.end(k); ++n) {
-        window.add_output(window.inputs[static_cast<size_t>(n - first)], node.out, core);
-        outputs.emplace_back();
-        add_planes(outputs.back(), window.outputs.back(), window.outputs.back(), vsapi);
-        if (VSFrame *alpha = window.output_alphas.back()) add_planes(outputs.back(), alpha, alpha, vsapi);
-    }
+    for (int n = first; n < node.end_input(k); ++n) window.add_input(n, context);
+    for (int n = node.begin(k); n < node.end(k); ++n)
+        for (int i = 0; i < node.step.made; ++i) window.add_output(window.frames[static_cast<size_t>(n - first)]);
 
-    const Outcome outcome = restore_window(*node.restoration, k, first, inputs, outputs);
-    if (!outcome.error.empty()) {
-        log_place(outcome, core, vsapi);
-        vsapi->setFilterError(outcome.error.c_str(), context);
-        return nullptr;
-    }
-
-    VSVideoFormat gray;
-    vsapi->getVideoFormatByID(&gray, pfGray8, core);
-    VSFrame *carrier = vsapi->newVideoFrame(&gray, 1, 1, nullptr, core);
-    *vsapi->getWritePtr(carrier, 0) = 0;
-    VSMap *frames = vsapi->getFramePropertiesRW(carrier);
-    for (size_t i = 0; i < window.outputs.size(); ++i) {
-        VSMap *properties = vsapi->getFramePropertiesRW(window.outputs[i]);
-        set_entries(outcome.entries, properties, vsapi);
-        if (window.output_alphas[i]) vsapi->mapSetFrame(properties, "_Alpha", window.output_alphas[i], maReplace);
-        vsapi->mapSetFrame(frames, kFrames, window.outputs[i], maAppend);
-    }
-    return carrier;
+    const Outcome outcome = restore_window(node.step, k, first, window.inputs, window.outputs);
+    if (outcome.error.empty()) return window.carrier(outcome.entries);
+    log_place(outcome, core, vsapi);
+    vsapi->setFilterError(outcome.error.c_str(), context);
+    return nullptr;
 }
 
 const VSFrame *VS_CC get_window(int k, int reason, void *instance, void **, VSFrameContext *context, VSCore *core,
                                 const VSAPI *vsapi) {
     const WindowNode &node = *static_cast<WindowNode *>(instance);
     if (reason == arInitial)
-        for (int n = node.first_input(k); n < node.end_input(k); ++n)
+        for (int n = node.first_input(k); n < node.end_input(k); ++n) {
             vsapi->requestFrameFilter(n, node.source, context);
+            if (node.sigma) vsapi->requestFrameFilter(n, node.sigma, context);
+        }
     return reason == arAllFramesReady ? compute_window(node, k, context, core, vsapi) : nullptr;
 }
 
 void VS_CC free_window(void *instance, VSCore *, const VSAPI *vsapi) {
     WindowNode *node = static_cast<WindowNode *>(instance);
     vsapi->freeNode(node->source);
+    vsapi->freeNode(node->sigma);
     delete node;
 }
 
 const VSFrame *VS_CC get_frame(int n, int reason, void *instance, void **, VSFrameContext *context, VSCore *,
                                const VSAPI *vsapi) {
     const FrameNode &node = *static_cast<FrameNode *>(instance);
-    if (reason == arInitial) vsapi->requestFrameFilter(n / node.length, node.windows, context);
+    if (reason == arInitial) vsapi->requestFrameFilter(n / node.frames, node.windows, context);
     if (reason != arAllFramesReady) return nullptr;
-    const VSFrame *carrier = vsapi->getFrameFilter(n / node.length, node.windows, context);
-    const VSFrame *frame = vsapi->mapGetFrame(vsapi->getFramePropertiesRO(carrier), kFrames, n % node.length, nullptr);
+    const VSFrame *carrier = vsapi->getFrameFilter(n / node.frames, node.windows, context);
+    const VSFrame *frame = vsapi->mapGetFrame(vsapi->getFramePropertiesRO(carrier), kFrames, n % node.frames, nullptr);
     vsapi->freeFrame(carrier);
     return frame;
 }
@@ -157,28 +173,28 @@ void VS_CC free_frame(void *instance, VSCore *, const VSAPI *vsapi) {
 
 }  // namespace
 
-VSNode *create_restored(VSNode *source, std::shared_ptr<Restoration> restoration, const Plan &plan, VSCore *core,
-                        const VSAPI *vsapi) {
+VSNode *create_made(VSNode *source, VSNode *sigma, const Step &step, VSCore *core, const VSAPI *vsapi) {
     const VSVideoInfo in = *vsapi->getVideoInfo(source);
     VSVideoInfo out = in;
-    out.width = plan.width;
-    out.height = plan.height;
+    out.width = step.width;
+    out.height = step.height;
+    const int64_t most = std::numeric_limits<int>::max();
+    out.numFrames = static_cast<int>(std::min(int64_t(in.numFrames) * step.made, most));
 
     VSVideoInfo carrier{};
     vsapi->getVideoFormatByID(&carrier.format, pfGray8, core);
     carrier.width = carrier.height = 1;
-    carrier.numFrames = (in.numFrames - 1) / plan.length + 1;
+    carrier.numFrames = (in.numFrames - 1) / step.length + 1;
 
-    const VSFilterDependency reads{source, rpGeneral};
-    VSNode *windows =
-        vsapi->createVideoFilter2("Windows", &carrier, get_window, free_window, fmParallelRequests, &reads, 1,
-                                  new WindowNode{source, std::move(restoration), plan, in, out}, core);
+    const VSFilterDependency reads[] = {{source, rpGeneral}, {sigma, rpGeneral}};
+    VSNode *windows = vsapi->createVideoFilter2("Windows", &carrier, get_window, free_window, fmParallelRequests, reads,
+                                                sigma ? 2 : 1, new WindowNode{source, sigma, step, in, out}, core);
     vsapi->setCacheMode(windows, cmForceEnable);
     vsapi->setCacheOptions(windows, 1, kCachedWindows, 0);
 
     const VSFilterDependency maps{windows, rpGeneral};
-    VSNode *frames = vsapi->createVideoFilter2("Restore", &out, get_frame, free_frame, fmParallel, &maps, 1,
-                                               new FrameNode{windows, plan.length}, core);
+    VSNode *frames = vsapi->createVideoFilter2("Frames", &out, get_frame, free_frame, fmParallel, &maps, 1,
+                                               new FrameNode{windows, step.length * step.made}, core);
     vsapi->setCacheMode(frames, cmForceDisable);  // the carriers hold these frames already
     return frames;
 }

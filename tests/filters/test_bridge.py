@@ -37,14 +37,27 @@ def test_any_other_error_is_told_in_one_line(error: Exception) -> None:
 
 
 def test_a_plan_is_what_the_native_part_reads() -> None:
-    error, _, plan = bridge.plan_restore({"clip": [CLIP], "length": [7], "overlap": [2]})
+    error, _, (step,) = bridge.plan("restore", {"clip": [CLIP], "length": [7], "overlap": [2]})
     assert error == ""
-    assert isinstance(plan, Restoration)
-    facts = (plan.width, plan.height, plan.length, plan.overlap, plan.format, plan.matrix)
-    assert facts == (64, 48, 7, 2, RGBS, -1)
-    assert plan.message == (
+    assert isinstance(step, Restoration)
+    facts = (step.width, step.height, step.length, step.overlap, step.factor, step.made, step.format, step.matrix)
+    assert facts == (64, 48, 7, 2, 1, 1, RGBS, -1)
+    assert step.message == (
         "vrt: sr4 by basicvsr-compact (basicvsr-compact.safetensors, MIT), 16x12 to 64x48, length=7, overlap=2"
     )
+
+
+@pytest.mark.parametrize(("factor", "made"), [(2, 1), (4, 3), (8, 7)])
+def test_a_plan_of_an_interpolation_counts_what_is_made_beside_the_source(factor: int, made: int) -> None:
+    _, _, (step,) = bridge.plan("interpolate", {"clip": [CLIP], "factor": [factor]})
+    assert (step.width, step.height, step.length, step.overlap, step.factor, step.made) == (16, 12, 10, 3, factor, made)
+    assert step.message.endswith(f", 16x12 to 16x12, factor={factor}, length=10, overlap=3")
+
+
+def test_a_plan_of_space_and_time_has_two_steps() -> None:
+    _, _, (larger, smoother) = bridge.plan("restore", {"clip": [CLIP], "task": ["st4"]})
+    assert (larger.row.task, larger.width, larger.height, larger.factor) == ("sr4", 64, 48, 1)
+    assert (smoother.row.task, smoother.width, smoother.height, smoother.factor) == ("vfi", 64, 48, 2)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +66,15 @@ def test_a_plan_is_what_the_native_part_reads() -> None:
 )
 def test_weights_choose_the_model_they_belong_to(name: str, model: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
-    _, _, plan = bridge.plan_restore({"clip": [CLIP], "weights": [str(tmp_path / name)]})
-    assert plan.row.model == model
+    _, _, (step,) = bridge.plan("restore", {"clip": [CLIP], "weights": [str(tmp_path / name)]})
+    assert step.row.model == model
 
 
 def test_the_model_argument_wins_over_the_name_of_the_weights(tmp_path: Path) -> None:
     (tmp_path / "mine.pth").touch()
-    _, _, plan = bridge.plan_restore({"clip": [CLIP], "model": ["basicvsr"], "weights": [str(tmp_path / "mine.pth")]})
-    assert (plan.row.model, plan.checkpoint) == ("basicvsr", tmp_path / "mine.pth")
+    arguments = {"clip": [CLIP], "model": ["basicvsr"], "weights": [str(tmp_path / "mine.pth")]}
+    _, _, (step,) = bridge.plan("restore", arguments)
+    assert (step.row.model, step.checkpoint) == ("basicvsr", tmp_path / "mine.pth")
 
 
 @pytest.mark.parametrize("name", ["RGBS", "RGBH", "RGB24", "YUV420P8", "YUV444P16", "GRAY16"])

@@ -18,8 +18,7 @@ def test_tasks_are_parallel_arrays_with_a_row_for_each_network() -> None:
 
 
 def test_a_network_is_present_where_its_checkpoint_is_bundled() -> None:
-    tasks = core.vrt.Tasks()
-    assert dict(zip(tasks["model"], tasks["present"], strict=True)) == {"basicvsr": 0, "basicvsr-compact": 1}
+    assert core.vrt.Tasks()["present"] == [int(row.bundled) for row in TASKS]
 
 
 def test_version_names_the_parts() -> None:
@@ -45,9 +44,13 @@ def test_the_functions_and_their_arguments() -> None:
     functions = {function.name: function.signature for function in core.vrt.functions()}
     assert functions == {
         "Restore": (
-            "clip:vnode;task:data:opt;model:data:opt;weights:data:opt;device:data[]:opt;precision:data:opt;"
+            "clip:vnode;task:data:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
             "length:int:opt;overlap:int:opt;tile:int[]:opt;tile_overlap:int[]:opt;sigma:float:opt;"
             "sigma_clip:vnode:opt;sc_threshold:float:opt;matrix:data:opt;"
+        ),
+        "Interpolate": (
+            "clip:vnode;factor:int:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
+            "length:int:opt;overlap:int:opt;sc_threshold:float:opt;matrix:data:opt;"
         ),
         "Tasks": "",
         "Version": "",

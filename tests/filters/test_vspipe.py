@@ -10,7 +10,7 @@ import vapoursynth as vs
 from vapoursynth import core
 
 from tests.conftest import Vspipe
-from tests.support import clip_bytes, texture_clip
+from tests.support import ROOT, clip_bytes, texture_clip
 
 FRAMES = 7
 ARGUMENTS = "length=3, overlap=1"
@@ -98,6 +98,39 @@ core.vrt.Restore(core.std.BlankClip(width=32, height=24, length=1).std.SetFieldB
     assert (result.returncode, result.stdout) == (1, b"")
     assert "vrt: frame 0 is interlaced (_FieldBased=2); deinterlace it first" in result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
+
+
+def test_no_node_and_no_frame_stays_behind(vspipe: Vspipe, tmp_path: Path) -> None:
+    result = vspipe(f"""
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+import vapoursynth as vs
+from vapoursynth import core
+from vs_vrt.filters import restore
+from tests.filters import stand_ins
+from vs_vrt import checkpoint, restorer
+checkpoint.BUNDLED = Path({str(tmp_path)!r})
+stand_ins.save_checkpoints(checkpoint.BUNDLED)
+restore.TASKS, restorer.build = stand_ins.TASKS, stand_ins.build
+
+def blank(format, length=5):
+    return core.std.BlankClip(format=format, width=16, height=12, length=length)
+
+yuv, alpha = blank(vs.YUV420P8), blank(vs.RGBS).std.ClipToProp(blank(vs.GRAY8), prop="_Alpha")
+clips = [core.vrt.Restore(clip, task=task) for clip in (yuv, alpha) for task in ("sr4", "st4")]
+clips += [core.vrt.Interpolate(clip, 4) for clip in (yuv, alpha)]
+clips += [core.vrt.Restore(yuv, task="denoise", sigma_clip=blank(vs.GRAY8))]
+try:
+    core.vrt.Restore(yuv, task="denoise", sigma_clip=blank(vs.GRAY8, 4))
+except vs.Error:
+    pass
+else:
+    raise AssertionError
+core.std.StackVertical([clip.resize.Bicubic(16, 12, format=vs.RGB24)[:5] for clip in clips]).set_output()
+""")
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout) == 5 * 7 * 12 * 16 * 3
+    assert "Core freed" not in result.stderr.decode()  # as it warns where a filter or a frame outlives it
 
 
 @pytest.mark.parametrize("received", [0, 1])

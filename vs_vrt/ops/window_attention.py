@@ -72,8 +72,8 @@ def join_mask(window: Size, shift: Size, joins: tuple[bool, bool, bool], device:
         (torch.arange(side, device=device) >= side - step) & joined
         for side, step, joined in zip(window, shift, joins, strict=True)
     ]
-    t, h, w = torch.meshgrid(*axes, indexing="ij")
-    region = (4 * t.int() + 2 * h.int() + w.int()).flatten()
+    t, h, w = (axis.int() for axis in torch.meshgrid(*axes, indexing="ij"))
+    region: Tensor = (4 * t + 2 * h + w).flatten()
     return torch.where(region[:, None] != region, MASKED, 0.0)
 
 

@@ -1,0 +1,98 @@
+"""Which network a call means: by its name, its family's, its checkpoint's, or the name of its weights."""
+
+from pathlib import Path
+
+import pytest
+from vs_vrt.filters.arguments import Arguments
+from vs_vrt.filters.restore import choose_row, is_here
+
+from vs_vrt.errors import ArgumentError
+from vs_vrt.task import TaskRow
+from vs_vrt.tasks import TASKS
+
+ROWS = {row.model: row for row in TASKS}
+
+
+def chosen(**values: str) -> str:
+    return choose_row(Arguments({name: [value] for name, value in values.items()})).model
+
+
+CALLS: list[tuple[dict[str, str], str]] = [
+    ({}, "basicvsr-compact"),
+    ({"task": "sr4"}, "basicvsr-compact"),
+    ({"task": "deblur"}, "vrt-gopro"),
+    ({"task": "denoise"}, "vrt-davis"),
+    ({"task": "decompress"}, "basicvsrpp-track1"),
+    ({"task": "vfi"}, "vrt-vfi"),
+    # By a family
+    ({"model": "vrt"}, "vrt-reds-16"),
+    ({"model": "basicvsr"}, "basicvsr"),
+    ({"model": "iconvsr"}, "iconvsr"),
+    ({"task": "deblur", "model": "basicvsrpp"}, "basicvsrpp-gopro"),
+    # By the name of the official checkpoint
+    ({"model": "001_VRT_videosr_bi_REDS_6frames"}, "vrt-reds-6"),
+    ({"task": "deblur", "model": "007_VRT_videodeblurring_REDS"}, "vrt-reds"),
+    ({"model": "basicvsr_vimeo90k_bi_20210409-d2d8f760"}, "basicvsr-vimeo"),
+    # By the weights
+    ({"weights": "/x/002_VRT_videosr_bi_REDS_16frames.pth"}, "vrt-reds-16"),
+    ({"weights": "iconvsr_vimeo90k_bd_20210414-5f38cb34.pth"}, "iconvsr-vimeo-bd"),
+    ({"weights": "mine.pth"}, "basicvsr-compact"),
+    ({"weights": ""}, "basicvsr-compact"),
+    ({"task": "deblur", "weights": "mine.pth"}, "vrt-gopro"),
+    ({"task": "deblur", "weights": "005_VRT_videodeblurring_DVD.pth"}, "vrt-dvd"),
+    # By both
+    ({"model": "vrt", "weights": "001_VRT_videosr_bi_REDS_6frames.pth"}, "vrt-reds-6"),
+    ({"model": "vrt", "weights": "mine.pth"}, "vrt-reds-16"),
+    ({"model": "basicvsr", "weights": "mine.pth"}, "basicvsr"),
+    ({"model": "basicvsr", "weights": "basicvsr_vimeo90k_bd_20210409-0154dd64.pth"}, "basicvsr-vimeo-bd"),
+    ({"model": "vrt-vimeo", "weights": "001_VRT_videosr_bi_REDS_6frames.pth"}, "vrt-vimeo"),
+    ({"model": "vrt-vimeo", "weights": "basicvsr-compact.safetensors"}, "vrt-vimeo"),
+]
+
+
+@pytest.mark.parametrize(("values", "model"), CALLS, ids=[str(call[0]) for call in CALLS])
+def test_the_row_of_a_call(values: dict[str, str], model: str) -> None:
+    assert chosen(**values) == model
+
+
+@pytest.mark.parametrize("row", TASKS, ids=lambda row: row.model)
+def test_every_row_can_be_named(row: TaskRow) -> None:
+    assert chosen(task=row.task, model=row.model) == row.model
+    assert chosen(task=row.task, weights=row.checkpoint) == row.model
+
+
+ERRORS: list[tuple[dict[str, str], str]] = [
+    ({"model": "basicvrs"}, "unknown model 'basicvrs'; did you mean `model=\"basicvsr\"`?"),
+    ({"model": "vrt-red-6"}, "unknown model 'vrt-red-6'; did you mean `model=\"vrt-reds-6\"`?"),
+    ({"model": ""}, "unknown model ''; `model=` one of basicvsr, "),
+    ({"model": "vrt-gopro"}, 'model vrt-gopro is for task deblur, not sr4; `task="deblur"`'),
+    ({"task": "deblur", "model": "mana"}, 'model mana is for task sr4, not deblur; `task="sr4"`'),
+    (
+        {"model": "009_VRT_videofi_Vimeo_4frames"},
+        'model 009_VRT_videofi_Vimeo_4frames is for task vfi, not sr4; `task="vfi"`',
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "text"), ERRORS, ids=[str(call[0]) for call in ERRORS])
+def test_a_model_that_the_task_does_not_have(values: dict[str, str], text: str) -> None:
+    with pytest.raises(ArgumentError) as error:
+        chosen(**values)
+    assert str(error.value).startswith(text)
+
+
+def test_what_is_cached_changes_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VS_VRT_HOME", str(tmp_path))
+    before = [chosen(**values) for values, _ in CALLS]
+    for row in TASKS:
+        (tmp_path / row.checkpoint).touch()
+    assert [chosen(**values) for values, _ in CALLS] == before
+
+
+def test_here_is_what_is_bundled_or_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VS_VRT_HOME", str(tmp_path))
+    assert [row.model for row in TASKS if is_here(row)] == ["basicvsr-compact"]
+    for model in ("vrt-gopro", "basicvsrpp-gopro", "mana"):
+        assert not is_here(ROWS[model])
+        (tmp_path / ROWS[model].checkpoint).touch()
+        assert is_here(ROWS[model])

@@ -1,0 +1,149 @@
+"""Fetches checkpoints into the user's cache folder, and vouches for what lies there."""
+
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from vs_vrt.errors import CheckpointError
+from vs_vrt.state_dict import key_hash, read
+from vs_vrt.task import TaskRow
+
+TRIES = 3
+PAUSE = 1.0  # seconds before another try
+TIMEOUT = 30.0  # seconds without a byte
+CHUNK = 1 << 20
+
+_lock = threading.Lock()
+
+
+def place(row: TaskRow) -> Path:
+    """Where the row's checkpoint lies once it was fetched; `VS_VRT_HOME` names another folder than the usual one."""
+    home = os.environ.get("VS_VRT_HOME") or user_cache_dir("vs-vrt", appauthor=False)
+    return Path(home).expanduser().absolute() / row.checkpoint
+
+
+def fetch(row: TaskRow) -> Path:
+    """The row's checkpoint, downloaded if it is not there yet. Raises `CheckpointError`, and leaves no part of a file.
+
+    Other processes may fetch the same file: each moves a whole one into place.
+    """
+    path = place(row)
+    with _lock:
+        for tries_left in reversed(range(TRIES)):
+            if path.exists() or download(row, path, tries_left):
+                break
+            time.sleep(PAUSE)
+    return path
+
+
+def download(row: TaskRow, path: Path, tries_left: int) -> bool:
+    """Whether the file arrived; False if the connection broke and another try is left. Raises `CheckpointError`."""
+    import pooch  # which takes a while to import
+    from requests import HTTPError, RequestException
+
+    def get(url: str, part: str, _: object) -> None:
+        receive(url, Path(part), row.checkpoint)
+        if reason := objection(row, Path(part)):
+            raise refusal(row, reason)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files = pooch.create(path.parent, base_url="", registry={path.name: None}, urls={path.name: row.url})
+        files.fetch(path.name, downloader=get)
+    except HTTPError as error:
+        raise refusal(row, str(error).partition(" for url")[0]) from error
+    except RequestException as error:
+        if not tries_left:
+            raise refusal(row, cause(error)) from error
+        return False
+    except OSError as error:
+        raise CheckpointError(
+            f"{row.checkpoint} cannot be stored in {path.parent} ({cause(error)}); "
+            "name another folder with `VS_VRT_HOME=`, or pass `weights=`"
+        ) from error
+    return True
+
+
+def receive(url: str, part: Path, name: str) -> None:
+    """Writes what the server sends to `part`. Raises what requests raises, for a connection that ends early too."""
+    import requests
+
+    # pooch's own downloader leaves the connection open when something goes wrong.
+    with requests.get(url, stream=True, timeout=TIMEOUT) as response, part.open("wb") as file:
+        response.raise_for_status()
+        size = int(response.headers.get("Content-Length", 0))
+        for chunk in tell(response.iter_content(CHUNK), size, name):
+            file.write(chunk)
+
+
+def tell(chunks: Iterable[bytes], size: int, name: str) -> Iterator[bytes]:
+    """The chunks, and lines on stderr, as stdout belongs to the frames: one a second on a terminal, one at the end."""
+    done, told = 0, time.monotonic()
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        if sys.stderr and sys.stderr.isatty() and time.monotonic() - told >= 1:
+            told = time.monotonic()
+            sys.stderr.write(f"vrt: {name}: {done / 1e6:.1f} of {size / 1e6:.1f} MB\r")
+    if sys.stderr:
+        sys.stderr.write(f"vrt: {name}: {done / 1e6:.1f} MB came\n")
+
+
+def refusal(row: TaskRow, reason: str) -> CheckpointError:
+    """The error of a download that will not succeed."""
+    return CheckpointError(
+        f"{row.checkpoint} cannot be downloaded ({reason}); get `{row.url}` by other means and pass `weights=`"
+    )
+
+
+def cause(error: BaseException) -> str:
+    """What went wrong in the first place: libraries wrap it several times."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def check(row: TaskRow) -> None:
+    """Raises `CheckpointError` where the file in the cache folder is not the published one, or has changed since."""
+    path = place(row)
+    try:
+        reason = objection(row, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); `check the path`") from error
+    if reason:
+        raise CheckpointError(f"{path} is not the published file ({reason}); `delete it`, and it is fetched anew")
+
+
+def objection(row: TaskRow, file: Path) -> str:
+    """Why `file` is not the row's checkpoint, or nothing; then its sha256 is noted and holds from there on."""
+    note = place(row).with_name(f"{row.checkpoint}.sha256")
+    noted = note.read_text(errors="replace").split()[:1] if note.is_file() else []
+    with file.open("rb") as content:
+        if content.read(512).lstrip().startswith(b"<"):
+            return "a web page came instead"
+        content.seek(0)
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    for known in (row.sha256, *noted):
+        if not digest.startswith(known):
+            return f"its sha256 begins with {digest[:8]}, not with {known[:8]}"
+    if not row.sha256 and not noted and row.keys != keys_of(file):
+        return "its tensors have other names or shapes"
+    if not noted:
+        with contextlib.suppress(OSError):  # a folder that others filled may be closed to us
+            note.write_text(f"{digest}  {row.checkpoint}\n")
+    return ""
+
+
+def keys_of(file: Path) -> str:
+    """The hash of the file's keys, or nothing where it is no checkpoint."""
+    try:
+        return key_hash(read(file))
+    except CheckpointError:
+        return ""
