@@ -72,13 +72,16 @@ class Restoration:
 
     def load(self) -> "Restorer":
         """The network on its device. Raises `VrtError`."""
-        from vs_vrt import engine
+        from vs_vrt import checkpoint, engine
         from vs_vrt.restorer import choose_precision, load_restorer
 
         device = engine.resolve(self.device)
+        path = checkpoint.obtain(
+            self.row, self.checkpoint
+        )  # which may take minutes, and the device's thread none of them
         precision = choose_precision(self.precision, self.row, device)
         with engine.memory_errors(device, self.smaller()):
-            return engine.run(device, load_restorer, self.row, self.checkpoint, device, precision)
+            return engine.run(device, load_restorer, self.row, path, device, precision)
 
     def fill(
         self,

@@ -28,16 +28,21 @@ def plan_restore(values: dict[str, list[Any]]) -> list[Restoration]:
     task = choose_task(arguments)
     if task == SPACE_TIME:
         return plan_space_time(arguments, clip)
+    arguments = arguments.replaced(task=[task])
     arguments.check_weights(1)
     return [plan_network(arguments, clip, choose_row(arguments))]
 
 
 def choose_task(arguments: Arguments) -> str:
-    """The task that was asked for. Raises `ArgumentError`."""
+    """The task that was asked for, else that of the file that `weights` is called. Raises `ArgumentError`."""
     if arguments.one("task") == INTERPOLATION:
         raise ArgumentError(f"task {INTERPOLATION} is a function of its own; `core.vrt.Interpolate(clip)`")
     known = {row.task for row in TASKS} - {INTERPOLATION} | {SPACE_TIME}
-    return arguments.choice("task", known) or "sr4"
+    task = arguments.choice("task", known)
+    if task or arguments.one("weights") is None:
+        return task or "sr4"
+    file = Path(arguments.one("weights")).name
+    return next((row.task for row in TASKS if row.checkpoint == file and row.task in known), "sr4")
 
 
 def plan_space_time(arguments: Arguments, clip: ClipFacts) -> list[Restoration]:
@@ -61,12 +66,12 @@ def choose_row(arguments: Arguments) -> TaskRow:
 
     What happens to lie on this machine does not count: a script means the same everywhere. Raises `ArgumentError`.
     """
-    task = arguments.choice("task", (row.task for row in TASKS)) or "sr4"
     model, weights = arguments.one("model"), arguments.one("weights")
+    file = None if weights is None else Path(weights).name
+    task = arguments.one("task") or "sr4"
     rows = [row for row in TASKS if row.task == task and (model is None or model in names(row))]
     if not rows:
         refuse_model(arguments, task)
-    file = None if weights is None else Path(weights).name
     return min(rows, key=lambda row: (row.checkpoint != file, row.model != model, not row.bundled))
 
 
@@ -80,7 +85,7 @@ def refuse_model(arguments: Arguments, task: str) -> None:
     model = arguments.one("model")
     for row in TASKS:
         if model in names(row):
-            raise ArgumentError(f'model {model} is for task {row.task}, not {task}; `task="{row.task}"`')
+            raise ArgumentError(f"model {model} is for task {row.task}, not {task}; `{row.call}`")
     arguments.choice("model", (row.model for row in TASKS if row.task == task))
 
 

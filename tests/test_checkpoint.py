@@ -168,7 +168,7 @@ def test_any_other_difference_is_told(change: Callable[[Tensors], Any], differen
     )
 
 
-BASICVSR = 'but of basicvsr, basicvsr-vimeo, basicvsr-vimeo-bd; `model="basicvsr"`'
+BASICVSR = 'but of basicvsr, basicvsr-vimeo, basicvsr-vimeo-bd; `core.vrt.Restore(clip, task="sr4", model="basicvsr")`'
 OWNERS: dict[str, tuple[str, Callable[[Tensors], Tensors], str]] = {
     "basicvsr": ("basicvsr", dict, BASICVSR),
     "without constants": ("basicvsr", lambda tensors: without(tensors, "spynet.mean", "spynet.std"), BASICVSR),
@@ -176,12 +176,12 @@ OWNERS: dict[str, tuple[str, Callable[[Tensors], Tensors], str]] = {
     "realbasicvsr": (
         "realbasicvsr",
         lambda tensors: without(tensors, "spynet.mean"),
-        'but of realbasicvsr, realbasicvsr-wogan; `model="realbasicvsr"`',
+        'but of realbasicvsr, realbasicvsr-wogan; `core.vrt.Restore(clip, task="sr4", model="realbasicvsr")`',
     ),
     "another task": (
         "vrt-dvd",
         dict,
-        'but of vrt-gopro, vrt-dvd, vrt-reds; `task="deblur", model="vrt-gopro"`',
+        'but of vrt-gopro, vrt-dvd, vrt-reds; `core.vrt.Restore(clip, task="deblur", model="vrt-gopro")`',
     ),
 }
 

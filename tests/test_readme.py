@@ -10,10 +10,8 @@ BEGIN, END = "<!-- tasks: written by tests/test_readme.py -->", "<!-- /tasks -->
 
 
 def table() -> str:
-    head = ("task", "model", "scale", "suits", "checkpoint", "licence")
-    rows = [
-        (f"`{row.task}`", f"`{row.model}`", f"x{row.scale}", row.suits, checkpoint(row), row.license) for row in TASKS
-    ]
+    head = ("task", "model", "suits", "checkpoint", "licence")
+    rows = [(f"`{row.task}`", f"`{row.model}`", row.suits, checkpoint(row), row.license) for row in TASKS]
     lines = (head, ("---",) * len(head), *rows)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -21,10 +19,10 @@ def table() -> str:
 def checkpoint(row: TaskRow) -> str:
     if row.bundled:
         return "in the wheel"
-    size = f", {row.size / 1e6:.0f} MB" if row.size else ""
+    size = f"{row.size / 1e6:.0f} MB" if row.size else "file"
     if row.url:
-        return f"[{row.checkpoint}]({row.url}){size}"
-    return f"[{row.checkpoint}]({row.page}){size}, by hand" if row.page else "yours"
+        return f"[{size}]({row.url})"
+    return f"[{size}, by hand]({row.page})" if row.page else "yours"
 
 
 def test_the_task_table_is_current() -> None:

@@ -74,7 +74,7 @@ def load(model: "nn.Module", path: Path, row: TaskRow) -> None:
         shown = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
         raise CheckpointError(
             f"{path.name} is no checkpoint of model {row.model} ({len(wrong)} keys or shapes differ: {shown})"
-            + remedy(tensors, row)
+            + remedy(tensors)
         )
     model.load_state_dict(found)
 
@@ -98,13 +98,12 @@ def differences(tensors: Tensors, wanted: Tensors) -> list[str]:
     return sorted({key for key, _ in shapes[0] ^ shapes[1]})
 
 
-def remedy(tensors: Tensors, row: TaskRow) -> str:
+def remedy(tensors: Tensors) -> str:
     """The end of the error for tensors that are not the row's: whose they are, where that is known."""
     owners = owners_of(tensors)
     if not owners:
         return "; `choose the model it belongs to with model=`"
-    task = "" if owners[0].task == row.task else f'task="{owners[0].task}", '
-    return f' but of {", ".join(owner.model for owner in owners)}; `{task}model="{owners[0].model}"`'
+    return f" but of {', '.join(owner.model for owner in owners)}; `{owners[0].call}`"
 
 
 def owners_of(tensors: Tensors) -> list[TaskRow]:

@@ -147,9 +147,8 @@ _lock = threading.Lock()
 def load_restorer(row: TaskRow, path: Path, device: torch.device, precision: str) -> Restorer:
     """A Restorer that every caller with the same arguments shares while one of them holds it.
 
-    Downloads the checkpoint where `path` says that it is still to come. Raises `CheckpointError`.
+    Raises `CheckpointError`.
     """
-    path = checkpoint.obtain(row, path)
     try:
         stat = path.stat()
     except OSError as error:

@@ -36,3 +36,10 @@ class TaskRow:
     size: int = 0  # of the file in bytes, roughly; 0: unknown
     sha256: str = ""  # of the file: all 64 digits, or the first ones where only those are published
     keys: str = ""  # sha256 of the checkpoint's keys and shapes: what is in it, whatever the file is called
+
+    @property
+    def call(self) -> str:
+        """What a script writes to run the network."""
+        if self.gives == "between":
+            return f'core.vrt.Interpolate(clip, model="{self.model}")'
+        return f'core.vrt.Restore(clip, task="{self.task}", model="{self.model}")'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from vs_vrt.filters.arguments import Arguments
-from vs_vrt.filters.restore import choose_row, is_here
+from vs_vrt.filters.restore import choose_row, choose_task, is_here
 
 from vs_vrt.errors import ArgumentError
 from vs_vrt.task import TaskRow
@@ -65,11 +65,17 @@ ERRORS: list[tuple[dict[str, str], str]] = [
     ({"model": "basicvrs"}, "unknown model 'basicvrs'; did you mean `model=\"basicvsr\"`?"),
     ({"model": "vrt-red-6"}, "unknown model 'vrt-red-6'; did you mean `model=\"vrt-reds-6\"`?"),
     ({"model": ""}, "unknown model ''; `model=` one of basicvsr, "),
-    ({"model": "vrt-gopro"}, 'model vrt-gopro is for task deblur, not sr4; `task="deblur"`'),
-    ({"task": "deblur", "model": "mana"}, 'model mana is for task sr4, not deblur; `task="sr4"`'),
+    (
+        {"model": "vrt-gopro"},
+        'model vrt-gopro is for task deblur, not sr4; `core.vrt.Restore(clip, task="deblur", model="vrt-gopro")`',
+    ),
+    (
+        {"task": "deblur", "model": "mana"},
+        'model mana is for task sr4, not deblur; `core.vrt.Restore(clip, task="sr4", model="mana")`',
+    ),
     (
         {"model": "009_VRT_videofi_Vimeo_4frames"},
-        'model 009_VRT_videofi_Vimeo_4frames is for task vfi, not sr4; `task="vfi"`',
+        'model 009_VRT_videofi_Vimeo_4frames is for task vfi, not sr4; `core.vrt.Interpolate(clip, model="vrt-vfi")`',
     ),
 ]
 
@@ -96,3 +102,13 @@ def test_here_is_what_is_bundled_or_cached(tmp_path: Path, monkeypatch: pytest.M
         assert not is_here(ROWS[model])
         (tmp_path / ROWS[model].checkpoint).touch()
         assert is_here(ROWS[model])
+
+
+def test_a_published_file_brings_its_task_along() -> None:
+    def task(**values: str) -> str:
+        return choose_task(Arguments({name: [value] for name, value in values.items()}))
+
+    assert task(weights="there/006_VRT_videodeblurring_GoPro.pth") == "deblur"
+    assert task(weights="my.pth") == "sr4"
+    assert task(weights="009_VRT_videofi_Vimeo_4frames.pth") == "sr4"  # which then is refused as another row's
+    assert task(task="denoise", weights="006_VRT_videodeblurring_GoPro.pth") == "denoise"

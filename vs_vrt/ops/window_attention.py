@@ -88,7 +88,8 @@ def relative_position_index(window: Size) -> Tensor:
     """`-> (n n)`: for each pair of tokens, the row of the bias table that belongs to where they lie to each other."""
     coordinates = torch.stack(torch.meshgrid(*(torch.arange(side) for side in window), indexing="ij")).flatten(1)
     t, h, w = coordinates[:, :, None] - coordinates[:, None, :] + torch.tensor(window)[:, None, None] - 1
-    return (t * (2 * window[1] - 1) + h) * (2 * window[2] - 1) + w
+    index: Tensor = (t * (2 * window[1] - 1) + h) * (2 * window[2] - 1) + w
+    return index
 
 
 def sine_position_encoding(height: int, width: int, channels: int) -> Tensor:
