@@ -68,7 +68,7 @@ def choose_row(arguments: Arguments) -> TaskRow:
     """
     model, weights = arguments.one("model"), arguments.one("weights")
     file = None if weights is None else Path(weights).name
-    task = arguments.one("task") or "sr4"
+    task = arguments.choice("task", (row.task for row in TASKS)) or "sr4"
     rows = [row for row in TASKS if row.task == task and (model is None or model in names(row))]
     if not rows:
         refuse_model(arguments, task)

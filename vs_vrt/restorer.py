@@ -26,6 +26,14 @@ def build(row: TaskRow) -> nn.Module:
     return network(network.config_type(**row.config))  # type: ignore[no-any-return]
 
 
+def ready(model: nn.Module) -> nn.Module:
+    """The network as it is run: for inference, with the weights of convolutions in the order that is fastest."""
+    for parameter in model.eval().requires_grad_(False).parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
 def choose_precision(asked: str | None, row: TaskRow, device: torch.device) -> str:
     """`fp32`, `fp16` or `bf16`: what was asked for, else half precision on CUDA where the row calls that safe.
 
@@ -50,10 +58,7 @@ class Restorer:
         self.row, self.device, self.precision = row, device, precision
         model = build(row)
         checkpoint.load(model, path, row)
-        self.model = model.eval().requires_grad_(False).to(device)
-        for parameter in self.model.parameters():
-            if parameter.ndim == 4:  # of a convolution of frames
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.model = ready(model).to(device)
 
     def restore(self, video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[Tensor]:
         """`(t c h w), (t - 1), (t') -> t' x (3 (h s) (w s))`: the frames `keep` in order.
