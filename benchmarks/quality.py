@@ -6,7 +6,7 @@ FOLDER holds video files and folders of images. Compressed sources are first red
 taken for detail: video files by 2, folders of JPEG images to 3/4; folders of PNG images stay as they are. That is the
 truth. It is reduced by 4 (antialiased bicubic, a = -0.5), rounded to 8 bits, and restored through `core.vrt.Restore`.
 The baseline is the better of bicubic upsampling with a = -0.5 and a = -0.75. PSNR is that of Y on frames rounded to 8
-bits, the mean of a clip's frames, in dB.
+bits, the mean of a clip's frames, in dB; SSIM likewise.
 """
 
 import json
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from vs_vrt.metrics import psnr_y
+from vs_vrt.metrics import luma, psnr, ssim
 from vs_vrt.video import footage, read_frames
 
 core = vs.core
@@ -34,12 +34,14 @@ APART = ("bbb_",)
 
 @dataclass(frozen=True)
 class Result:
-    """Mean PSNR of one clip's frames in dB."""
+    """Means over one clip's frames: PSNR in dB, and SSIM."""
 
     clip: str
     frames: int
     bicubic: float
     restored: float
+    bicubic_ssim: float
+    restored_ssim: float
 
     @property
     def gain(self) -> float:
@@ -82,10 +84,12 @@ def truth(path: Path) -> vs.VideoNode:
     return clip.std.CropAbs(clip.width // SCALE * SCALE, clip.height // SCALE * SCALE)
 
 
-def mean_psnr(clip: vs.VideoNode, reference: vs.VideoNode) -> float:
-    """Mean over frames, in dB."""
+def compare(clip: vs.VideoNode, reference: vs.VideoNode) -> tuple[float, float]:
+    """Mean PSNR in dB and mean SSIM of the frames' luma."""
     pairs = zip(clip.frames(close=True), reference.frames(close=True), strict=True)
-    return float(np.mean([psnr_y(to_array(a), to_array(b)) for a, b in pairs]))
+    lumas = ((luma(to_array(a)), luma(to_array(b))) for a, b in pairs)
+    scores = np.mean([(psnr(a, b), ssim(a, b)) for a, b in lumas], axis=0)
+    return float(scores[0]), float(scores[1])
 
 
 def to_array(frame: vs.VideoFrame) -> NDArray[np.uint8]:
@@ -98,9 +102,9 @@ def measure(path: Path, arguments: dict[str, str]) -> Result:
     reference = truth(path)
     small = bicubic(reference, reference.width // SCALE, reference.height // SCALE)
     size = reference.width, reference.height
-    baseline = max(mean_psnr(bicubic(small, *size, a), reference) for a in (-0.5, -0.75))
-    restored = mean_psnr(core.vrt.Restore(small, task="sr4", **arguments), reference)
-    return Result(path.stem, reference.num_frames, baseline, restored)
+    baseline = max(compare(bicubic(small, *size, a), reference) for a in (-0.5, -0.75))
+    restored = compare(core.vrt.Restore(small, task="sr4", **arguments), reference)
+    return Result(path.stem, reference.num_frames, baseline[0], restored[0], baseline[1], restored[1])
 
 
 def main(
@@ -113,14 +117,14 @@ def main(
     """Prints the table of gains over bicubic."""
     arguments = {key: value for key, value in {"model": model, "weights": weights}.items() if value}
     paths = [path for path in footage(folder) if path.stem not in EXCLUDED and path.stem.startswith(only)]
-    table = Table("clip", "frames", "bicubic", "restored", "gain")
+    table = Table("clip", "frames", "bicubic", "restored", "gain", "SSIM")
     results = []
     for path in paths:
         result = measure(path, arguments)
         results.append(result)
-        table.add_row(
-            result.clip, str(result.frames), f"{result.bicubic:.2f}", f"{result.restored:.2f}", f"{result.gain:+.2f}"
-        )
+        psnrs = f"{result.bicubic:.2f}", f"{result.restored:.2f}", f"{result.gain:+.2f}"
+        ssims = f"{result.bicubic_ssim:.4f} to {result.restored_ssim:.4f}"
+        table.add_row(result.clip, str(result.frames), *psnrs, ssims)
     counted = [result for result in results if not result.clip.startswith(APART)]
     mean = [float(np.mean([getattr(result, key) for result in counted])) for key in ("bicubic", "restored", "gain")]
     table.add_row("mean, film of the training footage apart", "", f"{mean[0]:.2f}", f"{mean[1]:.2f}", f"{mean[2]:+.2f}")

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,6 +92,17 @@ def tolerance(metadata: Mapping[str, str]) -> float:
     """Five times what float32 itself moves the output by, and never below 5e-6; 2e-5 where that is not known."""
     moved = metadata["f32_vs_f64_maxabs"]
     return 2e-5 if moved == "None" else max(5e-6, 5 * float(moved))
+
+
+def config(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The constructor's arguments that our configurations have too, by the names they have there."""
+    arguments: dict[str, Any] = json.loads(metadata["args"])
+    arguments = arguments.pop("config", arguments)
+    if size := arguments.pop("img_size", None):
+        arguments["num_frames"] = size[0]
+    for other in ("out_chans", "width", "height", "is_training"):
+        arguments.pop(other, None)
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
 
 
 def component(name: str) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, str]]:

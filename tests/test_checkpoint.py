@@ -12,9 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.golden_vectors import config, error, tolerance
+from tests.golden_vectors import load as golden
+from tests.golden_vectors import path as golden_path
 from vs_vrt import checkpoint
 from vs_vrt.checkpoint import DISTANCES, load, locate, obtain
 from vs_vrt.errors import CheckpointError
+from vs_vrt.models.vrt import VRT, VRTConfig
 from vs_vrt.restorer import build
 from vs_vrt.state_dict import read_header
 from vs_vrt.task import TaskRow
@@ -255,3 +259,12 @@ def test_deciding_imports_neither_torch_nor_what_downloads() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
+
+
+def test_golden_file_of_the_authors_gives_the_authors_output() -> None:
+    """Saved by the authors' class, as they save theirs."""
+    tensors, metadata = golden("vrt_small_vfi_pa0")
+    model = VRT(VRTConfig(**config(metadata))).eval()
+    load(model, golden_path("ckpt_vrt_small_vfi.pth"), ROWS["vrt-vfi"])
+    with torch.no_grad():
+        assert error(model(tensors["input"]), tensors["output"]) <= tolerance(metadata)

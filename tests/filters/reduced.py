@@ -1,9 +1,7 @@
 """The authors' small networks as rows of the task table, for scripts that vspipe runs: golden vectors, end to end."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +9,12 @@ import vapoursynth as vs
 from safetensors.torch import save_file
 from vapoursynth import core
 
-from tests.golden_vectors import fill, load
+from tests.golden_vectors import config, fill, load
 from vs_vrt.restorer import build
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
-# By golden file: the model of the task table, and how the authors name what our configurations have.
+# The model of the task table, by golden file.
 MODELS = {
     "basicvsr_mm_c16b2_mirror": "basicvsr",
     "iconvsr_mm_c64b2_pad3": "iconvsr-vimeo",
@@ -33,16 +31,10 @@ def row_of(name: str) -> TaskRow:
     """The row of the published network, with the configuration of the golden file."""
     _, metadata = load(name)
     row = next(row for row in TASKS if row.model == MODELS[name])
-    arguments: dict[str, Any] = json.loads(metadata["args"])
-    arguments = arguments.pop("config", arguments)
-    config = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-    if frames := config.pop("img_size", None):
-        config["num_frames"] = frames[0]
-    for other in ("out_chans", "width", "height", "is_training"):
-        config.pop(other, None)
+    small = config(metadata)
     # The small networks of VRT have attention windows half as wide.
     min_size = min(row.min_size, 32)
-    return replace(row, config=config, scale=config.get("upscale", row.scale), min_size=min_size)
+    return replace(row, config=small, scale=small.get("upscale", row.scale), min_size=min_size)
 
 
 def save(name: str, folder: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tests.golden_vectors import (
     component,
     component_tolerance,
+    config,
     error,
     fill,
     key_hash,
@@ -45,16 +46,9 @@ GOLDEN = (
 MUTATED = "vrt_small_up2_pa2"
 
 
-def config_of(metadata: dict[str, str]) -> VRTConfig:
-    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata["args"]).items()}
-    frames = arguments.pop("img_size")[0]
-    arguments.pop("out_chans", None)
-    return VRTConfig(num_frames=frames, **arguments)
-
-
 def golden_error(name: str) -> tuple[float, float]:
     tensors, metadata = load(name)
-    model = fill(VRT(config_of(metadata)), metadata)
+    model = fill(VRT(VRTConfig(**config(metadata))), metadata)
     with torch.no_grad():
         return error(model(tensors["input"]), tensors["output"]), tolerance(metadata)
 
@@ -275,7 +269,7 @@ def test_official_keys_and_shapes(config: VRTConfig, parameters: int, keys: str)
 
 def test_kept_frames_are_those_of_the_whole() -> None:
     tensors, metadata = load("vrt_small_up2_pa2")
-    model = fill(VRT(config_of(metadata)), metadata)
+    model = fill(VRT(VRTConfig(**config(metadata))), metadata)
     with torch.no_grad():
         whole = model(tensors["input"])
         kept = list(model.frames(tensors["input"], range(1, 3)))
