@@ -44,7 +44,7 @@ class Arguments:
         known = sorted(set(options))
         if value is None or value in known:
             return value  # type: ignore[no-any-return]
-        near = difflib.get_close_matches(value, known, 1)
+        near = difflib.get_close_matches(value.lower().replace("++", "pp"), known, 1)
         hint = f'did you mean `{name}="{near[0]}"`?' if near else f"`{name}=` one of {', '.join(known)}"
         raise ArgumentError(f"unknown {name} {value!r}; {hint}")
 

@@ -46,5 +46,5 @@ def plan(function: str, arguments: dict[str, list[Any]]) -> Answer:
 def restore_window(
     restoration: Restoration, window: int, first: int, inputs: list[InputFrame], outputs: list[Planes]
 ) -> Answer:
-    """Fills `outputs` with restored frames; rows of frame properties."""
+    """Fills `outputs` with restored frames; rows of frame properties, and which frames only repeat the source's."""
     return answer(restoration.restore_window, window, first, inputs, outputs)

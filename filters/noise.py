@@ -49,7 +49,7 @@ def check_levels(levels: ClipFacts, clip: ClipFacts) -> None:
     """Raises `ClipError` unless `levels` has a gray pixel for each pixel of the clip."""
     size = f"{clip.width}, {clip.height}"
     if not (levels.width and levels.color_family):
-        remedy = f"sigma_clip.resize.Bilinear({size}, format=vs.GRAY8)"
+        remedy = f"sigma_clip.resize.Bilinear({size}, format=vs.GRAY8, range_in=1, range=1)"
         raise ClipError(f"sigma_clip changes its size or format midway; `{remedy}` makes it constant")
     if levels.color_family != GRAY:
         raise ClipError("sigma_clip is no GRAY clip; `sigma_clip.std.ShufflePlanes(0, vs.GRAY)` takes its first plane")

@@ -52,8 +52,13 @@ class Restoration:
         factor = f"factor={self.factor}, " if self.factor > 1 else ""
         return factor + (f"{self.noise}, " if self.noise else "")
 
-    def restore_window(self, window: int, first: int, inputs: list[InputFrame], outputs: list[Planes]) -> Rows:
-        """Makes the frames of one window; `inputs` starts at frame `first` of the clip. Raises `VrtError`."""
+    def restore_window(
+        self, window: int, first: int, inputs: list[InputFrame], outputs: list[Planes]
+    ) -> tuple[Rows, list[int]]:
+        """Makes the frames of one window; `inputs` starts at frame `first` of the clip. Raises `VrtError`.
+
+        Answers their properties, and for each made by interpolation whether it repeats the last frame of a scene.
+        """
         from vs_vrt import engine
 
         start = window * self.length
@@ -62,13 +67,16 @@ class Restoration:
         restorer = self.restorer = self.restorer or self.load()
         with engine.memory_errors(restorer.device, self.smaller()), frame_memory() as memory:
             video = read_video(memory, inputs, self.noise)
-            engine.run(restorer.device, self.fill, restorer, memory, video, inputs, keep, outputs)
-        return [
+            cuts = engine.run(restorer.device, self.fill, restorer, memory, video, inputs, keep, outputs)
+        # A video ends where its clip does: a window reads at least the next frame.
+        ends = [int(n == len(cuts) or cuts[n]) for n in keep for _ in range(self.factor - 1)]
+        properties: Rows = [
             ("VrtTask", "s", [self.row.task]),
             ("VrtModel", "s", [self.row.model]),
             ("VrtPrecision", "s", [restorer.precision]),
             ("VrtWindow", "i", [start * self.factor, (start + count) * self.factor - 1]),
         ]
+        return properties, ends
 
     def load(self) -> "Restorer":
         """The network on its device. Raises `VrtError`."""
@@ -78,7 +86,7 @@ class Restoration:
         device = engine.resolve(self.device)
         path = checkpoint.obtain(
             self.row, self.checkpoint
-        )  # which may take minutes, and the device's thread none of them
+        )  # a download takes minutes, the device's thread none of them
         precision = choose_precision(self.precision, self.row, device)
         with engine.memory_errors(device, self.smaller()):
             return engine.run(device, load_restorer, self.row, path, device, precision)
@@ -91,8 +99,8 @@ class Restoration:
         inputs: list[InputFrame],
         keep: range,
         outputs: list[Planes],
-    ) -> None:
-        """`(t c h w)`: makes `outputs` from the frames `keep`; runs on the device's thread."""
+    ) -> list[bool]:
+        """`(t c h w) -> (t - 1)`: makes `outputs` from the frames `keep`, tells the cuts; on the device's thread."""
         cuts = find_cuts(video[:, :3], inputs, self.threshold)
         made = self.frames(restorer, video, cuts, keep)
         for i, (planes, frame) in enumerate(zip(outputs, made, strict=True)):
@@ -100,6 +108,7 @@ class Restoration:
             source = inputs[keep.start + i // self.made][0]
             for small, large in zip(source[3:], planes[3:], strict=True):
                 scale_alpha(memory, small, large)
+        return cuts
 
     def frames(self, restorer: "Restorer", video: "Tensor", cuts: Sequence[bool], keep: range) -> "Iterator[Tensor]":
         """`(t c h w), (t - 1), (t') -> t' x (3 H W)`, or with a factor `t' x (factor - 1) x (3 h w)`: those to make."""

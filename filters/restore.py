@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vs_vrt.checkpoint import locate
+from vs_vrt.downloads import is_file
 from vs_vrt.errors import ArgumentError, CheckpointError
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
@@ -53,9 +54,11 @@ def plan_space_time(arguments: Arguments, clip: ClipFacts) -> list[Restoration]:
     """
     arguments.check_weights(2)
     weights = arguments.all("weights")
-    first = arguments.replaced(task=["sr4"], weights=weights[:1])
+    interpolations = {row.checkpoint for row in TASKS if row.task == INTERPOLATION}
+    mine = 0 if weights and Path(weights[0]).name in interpolations else 1  # it alone: the first has its own already
+    first = arguments.replaced(task=["sr4"], weights=weights[:mine])
     larger = plan_network(first, clip, choose_row(first))
-    second = arguments.replaced(task=[INTERPOLATION], weights=weights[1:], model=[], overlap=[])
+    second = arguments.replaced(task=[INTERPOLATION], weights=weights[mine:], model=[], overlap=[])
     # In the clip's own format, although it is the working format by then: what follows from the format is said once.
     clip = replace(clip, width=larger.width, height=larger.height)
     return [larger, plan_network(second, clip, choose_row(second), factor=2)]
@@ -83,15 +86,16 @@ def names(row: TaskRow) -> tuple[str, str, str]:
 def refuse_model(arguments: Arguments, task: str) -> None:
     """Raises `ArgumentError` for a model that the task does not have."""
     model = arguments.one("model")
-    for row in TASKS:
-        if model in names(row):
-            raise ArgumentError(f"model {model} is for task {row.task}, not {task}; `{row.call}`")
-    arguments.choice("model", (row.model for row in TASKS if row.task == task))
+    elsewhere = [row for row in TASKS if model in names(row)]
+    if elsewhere:
+        row = min(elsewhere, key=lambda each: each.model != model)
+        raise ArgumentError(f"model {model} is for task {row.task}, not {task}; `{row.call}`")
+    arguments.choice("model", (name for row in TASKS if row.task == task for name in names(row)[:2]))
 
 
 def is_here(row: TaskRow) -> bool:
     """Whether the row's checkpoint is on this machine."""
     try:
-        return locate(row, None).is_file()
+        return is_file(locate(row, None))
     except CheckpointError:
         return False

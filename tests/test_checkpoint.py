@@ -172,33 +172,27 @@ def test_any_other_difference_is_told(change: Callable[[Tensors], Any], differen
     )
 
 
-BASICVSR = 'but of basicvsr, basicvsr-vimeo, basicvsr-vimeo-bd; `core.vrt.Restore(clip, task="sr4", model="basicvsr")`'
-OWNERS: dict[str, tuple[str, Callable[[Tensors], Tensors], str]] = {
+BASICVSR = ("basicvsr, basicvsr-vimeo, basicvsr-vimeo-bd", 'task="sr4", model="basicvsr"')
+REALBASICVSR = ("realbasicvsr, realbasicvsr-wogan", 'task="sr4", model="realbasicvsr"')
+VRT_DEBLUR = ("vrt-gopro, vrt-dvd, vrt-reds", 'task="deblur", model="vrt-gopro"')
+OWNERS: dict[str, tuple[str, Callable[[Tensors], Tensors], tuple[str, str]]] = {
     "basicvsr": ("basicvsr", dict, BASICVSR),
     "without constants": ("basicvsr", lambda tensors: without(tensors, "spynet.mean", "spynet.std"), BASICVSR),
     "basicsr": ("basicvsr", in_basicsr_names, BASICVSR),
-    "realbasicvsr": (
-        "realbasicvsr",
-        lambda tensors: without(tensors, "spynet.mean"),
-        'but of realbasicvsr, realbasicvsr-wogan; `core.vrt.Restore(clip, task="sr4", model="realbasicvsr")`',
-    ),
-    "another task": (
-        "vrt-dvd",
-        dict,
-        'but of vrt-gopro, vrt-dvd, vrt-reds; `core.vrt.Restore(clip, task="deblur", model="vrt-gopro")`',
-    ),
+    "realbasicvsr": ("realbasicvsr", lambda tensors: without(tensors, "spynet.mean"), REALBASICVSR),
+    "another task": ("vrt-dvd", dict, VRT_DEBLUR),
 }
 
 
 @pytest.mark.parametrize("name", OWNERS)
 def test_a_checkpoint_of_another_row_is_known(name: str, tmp_path: Path) -> None:
-    model, change, owners = OWNERS[name]
+    model, change, (owners, arguments) = OWNERS[name]
     path = file_of({"params": change(official(ROWS[model]))}, tmp_path / "x.pth")
     with pytest.raises(CheckpointError) as error:
         load(build(ROW), path, ROW)
     start, _, end = str(error.value).partition(") ")
     assert start.startswith("x.pth is no checkpoint of model tiny (")
-    assert end == owners
+    assert end == f'but of {owners}; `core.vrt.Restore(clip, {arguments}, weights="{path}")`'
 
 
 def test_a_refused_checkpoint_leaves_the_model_alone(tmp_path: Path) -> None:
@@ -268,3 +262,19 @@ def test_golden_file_of_the_authors_gives_the_authors_output() -> None:
     load(model, golden_path("ckpt_vrt_small_vfi.pth"), ROWS["vrt-vfi"])
     with torch.no_grad():
         assert error(model(tensors["input"]), tensors["output"]) <= tolerance(metadata)
+
+
+def test_of_several_owners_the_one_of_the_task_is_offered(tmp_path: Path) -> None:
+    path = file_of(official(ROWS["vrt-davis"]), tmp_path / "x.pth")
+    rows = tuple(replace(ROWS["vrt-davis"], task=task) for task in ("deblur", "denoise"))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CheckpointError, match='task="denoise"'):
+        patch.setattr(checkpoint, "TASKS", rows)
+        load(build(ROW), path, replace(ROW, task="denoise"))
+
+
+def test_without_a_home_only_what_needs_its_cache_folder_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VS_VRT_HOME", "~no-such-user/x")
+    assert locate(BUNDLED, None).is_file()
+    assert obtain(BUNDLED, locate(BUNDLED, None)).is_file()
+    with pytest.raises(CheckpointError, match=r"there is no folder for checkpoints .*`VS_VRT_HOME=`"):
+        locate(ROWS["basicvsr"], None)

@@ -180,3 +180,20 @@ def test_the_hash_is_that_of_sorted_keys_and_shapes() -> None:
     assert key_hash(dict(reversed(TENSORS.items()))) == key_hash(TENSORS)
     assert key_hash(TENSORS | {"a.bias": torch.ones(3)}) != key_hash(TENSORS)
     assert key_hash({}) != key_hash({"": torch.ones(())})
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_web_page_is_called_one(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_text("\n <!DOCTYPE html><title>Sign in</title>")
+    with pytest.raises(CheckpointError) as error:
+        read(path)
+    assert str(error.value) == f"x{suffix} cannot be read (it is a web page); `get the file again`"
+
+
+def test_no_error_advises_to_run_code(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    path.write_bytes(b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K")
+    with pytest.raises(CheckpointError) as error:
+        read(path)
+    assert "weights_only" not in str(error.value)

@@ -32,7 +32,7 @@ def locate(row: TaskRow, weights: str | None) -> Path:
     if row.bundled and (BUNDLED / row.checkpoint).is_file():
         return BUNDLED / row.checkpoint
     path = downloads.place(row)
-    if row.url or path.is_file():
+    if row.url or downloads.is_file(path):
         return path
     source = f", the file is at {row.page}" if row.page else ""
     raise CheckpointError(
@@ -59,12 +59,12 @@ def given(weights: str) -> Path:
 
 def obtain(row: TaskRow, path: Path) -> Path:
     """What `locate` answered, downloaded now where it is not on this machine yet. Raises `CheckpointError`."""
-    return downloads.fetch(row) if path == downloads.place(row) and row.url else path
+    return downloads.fetch(row) if row.url and path == downloads.place(row) else path
 
 
 def load(model: "nn.Module", path: Path, row: TaskRow) -> None:
     """Fills `model` with the tensors of `path`; every key and shape must match, or `CheckpointError` says which."""
-    if path == downloads.place(row):
+    if (row.url or row.sha256) and path == downloads.place(row):
         downloads.check(row)
     tensors, wanted = read(path), model.state_dict()
     spellings = [complete(each, wanted) for each in (tensors, in_mmediting_names(tensors))]
@@ -74,7 +74,7 @@ def load(model: "nn.Module", path: Path, row: TaskRow) -> None:
         shown = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
         raise CheckpointError(
             f"{path.name} is no checkpoint of model {row.model} ({len(wrong)} keys or shapes differ: {shown})"
-            + remedy(tensors)
+            + remedy(tensors, path, row)
         )
     model.load_state_dict(found)
 
@@ -98,12 +98,14 @@ def differences(tensors: Tensors, wanted: Tensors) -> list[str]:
     return sorted({key for key, _ in shapes[0] ^ shapes[1]})
 
 
-def remedy(tensors: Tensors) -> str:
+def remedy(tensors: Tensors, path: Path, row: TaskRow) -> str:
     """The end of the error for tensors that are not the row's: whose they are, where that is known."""
     owners = owners_of(tensors)
     if not owners:
         return "; `choose the model it belongs to with model=`"
-    return f" but of {', '.join(owner.model for owner in owners)}; `{owners[0].call}`"
+    owner = min(owners, key=lambda each: each.task != row.task)
+    call = owner.call.removesuffix(")") + f', weights="{path}")'
+    return f" but of {', '.join(each.model for each in owners)}; `{call}`"
 
 
 def owners_of(tensors: Tensors) -> list[TaskRow]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from vs_vrt.errors import CheckpointError
-from vs_vrt.state_dict import key_hash, read
+from vs_vrt.state_dict import is_web_page, key_hash, read
 from vs_vrt.task import TaskRow
 
 TRIES = 3
@@ -24,9 +24,25 @@ _lock = threading.Lock()
 
 
 def place(row: TaskRow) -> Path:
-    """Where the row's checkpoint lies once it was fetched; `VS_VRT_HOME` names another folder than the usual one."""
-    home = os.environ.get("VS_VRT_HOME") or user_cache_dir("vs-vrt", appauthor=False)
-    return Path(home).expanduser().absolute() / row.checkpoint
+    """Where the row's checkpoint lies once it was fetched; `VS_VRT_HOME` names another folder than the usual one.
+
+    Raises `CheckpointError` where the user has no home.
+    """
+    try:
+        home = os.environ.get("VS_VRT_HOME") or user_cache_dir("vs-vrt", appauthor=False)
+        return Path(home).expanduser().absolute() / row.checkpoint
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"there is no folder for checkpoints ({error}); name one with `VS_VRT_HOME=`, or pass `weights=`"
+        ) from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file lies there that we may see: in a folder that is closed to us none does."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def fetch(row: TaskRow) -> Path:
@@ -37,7 +53,7 @@ def fetch(row: TaskRow) -> Path:
     path = place(row)
     with _lock:
         for tries_left in reversed(range(TRIES)):
-            if path.exists() or download(row, path, tries_left):
+            if is_file(path) or download(row, path, tries_left):
                 break
             time.sleep(PAUSE)
     return path
@@ -118,17 +134,17 @@ def check(row: TaskRow) -> None:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); `check the path`") from error
     if reason:
-        raise CheckpointError(f"{path} is not the published file ({reason}); `delete it`, and it is fetched anew")
+        remedy = "`delete it`, and it is fetched anew" if row.url else f"get it again from `{row.page}`"
+        raise CheckpointError(f"{path} is not the published file ({reason}); {remedy}")
 
 
 def objection(row: TaskRow, file: Path) -> str:
     """Why `file` is not the row's checkpoint, or nothing; then its sha256 is noted and holds from there on."""
     note = place(row).with_name(f"{row.checkpoint}.sha256")
     noted = note.read_text(errors="replace").split()[:1] if note.is_file() else []
+    if is_web_page(file):
+        return "a web page came instead"
     with file.open("rb") as content:
-        if content.read(512).lstrip().startswith(b"<"):
-            return "a web page came instead"
-        content.seek(0)
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     for known in (row.sha256, *noted):
         if not digest.startswith(known):

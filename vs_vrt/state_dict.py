@@ -52,12 +52,22 @@ def read(path: Path) -> dict[str, "Tensor"]:
             raise CheckpointError(
                 f"{path.name} holds code ({code[1]}), which is never run; `pass a file of tensors alone`"
             ) from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        first = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
+        reason = "it is a web page" if is_web_page(path) else first  # torch's further words advise to run code
         raise CheckpointError(f"{path.name} cannot be read ({reason}); `get the file again`") from error
     tensors = unwrap(content)
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path.name} holds no table of tensors; `pass a state_dict`")
     return tensors
+
+
+def is_web_page(path: Path) -> bool:
+    """Whether the file is what servers send in place of a file."""
+    try:
+        with path.open("rb") as content:
+            return content.read(512).lstrip().startswith(b"<")
+    except OSError:
+        return False
 
 
 def load_content(path: Path) -> Any:

@@ -227,7 +227,11 @@ Outcome restore_window(const Step &step, int window, int first, const std::vecto
     for (const std::vector<Plane> &planes : outputs) append(p, frames_out, to_list(p, planes));
     Ref self = borrowed(p, step.restoration->object), k = number(p, window), start = number(p, first);
     Ref value = call(p, "restore_window", tuple(p, {&self, &k, &start, &frames_in, &frames_out}), outcome);
-    if (value) outcome.entries = to_entries(p, value.get());
+    if (!value) return outcome;
+    outcome.entries = to_entries(p, p.PyTuple_GetItem(value.get(), 0));
+    Object *repeats = p.PyTuple_GetItem(value.get(), 1);
+    for (py::Size i = 0; i < p.PyList_Size(repeats); ++i)
+        outcome.repeats.push_back(p.PyLong_AsLongLong(p.PyList_GetItem(repeats, i)));
     return outcome;
 }
 

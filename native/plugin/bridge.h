@@ -50,6 +50,7 @@ struct Step {
 struct Outcome {
     std::string error, where;
     std::vector<Entry> entries;
+    std::vector<int64_t> repeats;  // of a window: for each made frame, whether it repeats the source's
 };
 
 Outcome query(const char *function, const char *plugin_version);

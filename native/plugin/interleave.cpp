@@ -71,15 +71,23 @@ void set_scene_changes(VSMap *properties, int phase, int factor, const VSAPI *vs
         vsapi->mapSetInt(properties, "_SceneChangeNext", 0, maReplace);
 }
 
-const VSFrame *VS_CC get_interleaved(int n, int reason, void *instance, void **, VSFrameContext *context, VSCore *core,
-                                     const VSAPI *vsapi) {
+const VSFrame *VS_CC get_interleaved(int n, int reason, void *instance, void **frame_data, VSFrameContext *context,
+                                     VSCore *core, const VSAPI *vsapi) {
     const Interleave &node = *static_cast<Interleave *>(instance);
     const int phase = n % node.factor;
-    VSNode *from = phase ? node.made : node.source;
-    const int index = phase ? node.made_index(n) : n / node.factor;
+    const bool is_made = phase && !*frame_data;
+    VSNode *from = is_made ? node.made : node.source;
+    const int index = is_made ? node.made_index(n) : n / node.factor;
     if (reason == arInitial) vsapi->requestFrameFilter(index, from, context);
     if (reason != arAllFramesReady) return nullptr;
     const VSFrame *found = vsapi->getFrameFilter(index, from, context);
+    if (is_made && read(vsapi->getFramePropertiesRO(found), kRepeat, vsapi)) {
+        // The source's own frame: a trip through RGB would change it.
+        vsapi->freeFrame(found);
+        *frame_data = const_cast<char *>(kRepeat);
+        vsapi->requestFrameFilter(n / node.factor, node.source, context);
+        return nullptr;
+    }
     VSFrame *frame = vsapi->copyFrame(found, core);
     vsapi->freeFrame(found);
     VSMap *properties = vsapi->getFramePropertiesRW(frame);

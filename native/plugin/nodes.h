@@ -8,6 +8,9 @@
 
 namespace vrt {
 
+// On a made frame that only repeats the source's frame before it.
+inline const char *const kRepeat = "_vrt_repeat";
+
 // Passes frames on after checking what only a frame shows (interlacing, a matrix that cannot be), and fills in the
 // colour properties that are missing. Where `converts`, the properties that a trip through RGB loses are kept aside.
 VSNode *create_colour_guard(VSNode *source, int matrix, bool converts, VSCore *core, const VSAPI *vsapi);

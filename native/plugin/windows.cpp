@@ -106,14 +106,15 @@ struct Window {
         }
     }
 
-    const VSFrame *carrier(const std::vector<Entry> &entries) {
+    const VSFrame *carrier(const Outcome &outcome) {
         VSVideoFormat gray;
         vsapi->getVideoFormatByID(&gray, pfGray8, core);
         VSFrame *frame = vsapi->newVideoFrame(&gray, 1, 1, nullptr, core);
         *vsapi->getWritePtr(frame, 0) = 0;
         for (size_t i = 0; i < made.size(); ++i) {
             VSMap *properties = vsapi->getFramePropertiesRW(made[i]);
-            set_entries(entries, properties, vsapi);
+            set_entries(outcome.entries, properties, vsapi);
+            if (i < outcome.repeats.size() && outcome.repeats[i]) vsapi->mapSetInt(properties, kRepeat, 1, maReplace);
             if (made_alphas[i]) vsapi->mapSetFrame(properties, "_Alpha", made_alphas[i], maReplace);
             vsapi->mapSetFrame(vsapi->getFramePropertiesRW(frame), kFrames, made[i], maAppend);
         }
@@ -130,7 +131,7 @@ const VSFrame *compute_window(const WindowNode &node, int k, VSFrameContext *con
         for (int i = 0; i < node.step.made; ++i) window.add_output(window.frames[static_cast<size_t>(n - first)]);
 
     const Outcome outcome = restore_window(node.step, k, first, window.inputs, window.outputs);
-    if (outcome.error.empty()) return window.carrier(outcome.entries);
+    if (outcome.error.empty()) return window.carrier(outcome);
     log_place(outcome, core, vsapi);
     vsapi->setFilterError(outcome.error.c_str(), context);
     return nullptr;

@@ -23,7 +23,8 @@ from vs_vrt.tasks import TASKS
 
 COMPACT = next(row for row in TASKS if row.model == "basicvsr-compact")
 TASK_NAMES = ", ".join(sorted({row.task for row in TASKS} - {"vfi"} | {"st4"}))
-MODEL_NAMES = ", ".join(sorted({row.model for row in TASKS if row.task == "sr4"}))
+FAMILIES = {row.model.split("-")[0] for row in TASKS if row.task == "sr4"}
+MODEL_NAMES = ", ".join(sorted(FAMILIES | {row.model for row in TASKS if row.task == "sr4"}))
 PAGED = next(row for row in TASKS if row.page and row.task == "deblur")
 
 
@@ -59,6 +60,8 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"task": "colour"}, f"unknown task 'colour'; `task=` one of {TASK_NAMES}"),
     ({"task": ""}, f"unknown task ''; `task=` one of {TASK_NAMES}"),
     ({"model": "basicvrs"}, "unknown model 'basicvrs'; did you mean `model=\"basicvsr\"`?"),
+    ({"model": "VRT"}, "unknown model 'VRT'; did you mean `model=\"vrt\"`?"),
+    ({"model": "basicvsr++"}, "unknown model 'basicvsr++'; did you mean `model=\"basicvsrpp\"`?"),
     ({"model": "xyz"}, f"unknown model 'xyz'; `model=` one of {MODEL_NAMES}"),
     ({"precision": "fp-16"}, "unknown precision 'fp-16'; did you mean `precision=\"fp16\"`?"),
     ({"precision": "int8"}, "unknown precision 'int8'; `precision=` one of bf16, fp16, fp32"),

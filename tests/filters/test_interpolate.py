@@ -91,8 +91,19 @@ def test_new_frames_equal_the_conversion_by_hand(format: int) -> None:
     by_hand = core.vrt.Interpolate(source.resize.Bicubic(format=vs.RGBS), 4)
     by_hand = by_hand if format == vs.RGBS else by_hand.resize.Bicubic(format=format, matrix=matrix)
     clip = core.vrt.Interpolate(source, 4)
-    for n in (1, 2, 3, 5, 6, 7, 9, 10, 11):
+    for n in (1, 2, 3, 5, 6, 7):
         assert frame_bytes(clip.get_frame(n)) == frame_bytes(by_hand.get_frame(n))
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: core.get_video_format(format).name)
+def test_the_last_frame_of_a_scene_is_repeated_bit_for_bit(format: int) -> None:
+    """A trip through RGB and back would change the chroma of subsampled formats."""
+    source = texture_clip(1, 3, format) + texture_clip(2, 2, format)
+    clip = clip_bytes(core.vrt.Interpolate(source, 4, length=2))
+    frames = clip_bytes(source)
+    assert clip[8:12] == [frames[2]] * 4
+    assert clip[16:20] == [frames[4]] * 4
+    assert frames[1] not in clip[5:8]
 
 
 def test_source_frames_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +324,7 @@ def test_new_frames_say_how_they_were_made_and_source_frames_do_not() -> None:
         ours = {key: value for key, value in frame.props.items() if key in OURS}
         first, last = n // 8 * 8, min(n // 8 * 8 + 7, 19)
         made = {"VrtTask": "vfi", "VrtModel": "between", "VrtPrecision": "fp32", "VrtWindow": [first, last]}
-        assert ours == (made if n % 4 else {})
+        assert ours == (made if n % 4 and n < 16 else {})  # at the end the last source frame is repeated
 
 
 def test_source_frames_are_left_alone() -> None:

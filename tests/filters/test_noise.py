@@ -191,7 +191,7 @@ RANGE = "`sigma=0` to `sigma=50`"
 NOT_GRAY = "sigma_clip is no GRAY clip; `sigma_clip.std.ShufflePlanes(0, vs.GRAY)` takes its first plane"
 VARIABLE = (
     "sigma_clip changes its size or format midway; "
-    "`sigma_clip.resize.Bilinear(32, 24, format=vs.GRAY8)` makes it constant"
+    "`sigma_clip.resize.Bilinear(32, 24, format=vs.GRAY8, range_in=1, range=1)` makes it constant"
 )
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"sigma": -1}, f"sigma -1 is out of range; {RANGE}"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from vapoursynth import core
 from vs_vrt.filters import restore
 from vs_vrt.filters.restoration import Restoration
+from vs_vrt.filters.restore import plan_restore
 
 from tests.filters import stand_ins
 from tests.support import (
@@ -64,10 +65,10 @@ def test_the_format_returns_once_at_the_end(format: int) -> None:
 
 def test_frames_have_the_properties_of_the_step_that_made_them() -> None:
     source = texture_clip(1, 3, vs.YUV420P8).std.SetFrameProps(Own=5, _SceneChangePrev=1, _SceneChangeNext=0)
-    for n, frame in enumerate(space_time(source, length=2).frames()):
+    for n, frame in enumerate(space_time(source, length=2, sc_threshold=0).frames()):
         props = dict(frame.props)
-        window = [[0, 1], [0, 3], [0, 1], [0, 3], [2, 2], [4, 5]][n]
-        made = ("vfi", "between") if n % 2 else ("sr4", "nearest")
+        window = [[0, 1], [0, 3], [0, 1], [0, 3], [2, 2], [2, 2]][n]
+        made = ("vfi", "between") if n in (1, 3) else ("sr4", "nearest")  # the last one is repeated
         assert (props["VrtTask"], props["VrtModel"], props["VrtWindow"]) == (*made, window)
         assert (props["Own"], props["_Matrix"], props["_DurationNum"], props["_DurationDen"]) == (5, 1, 1, 48)
         assert (props["_SceneChangePrev"], props["_SceneChangeNext"]) == (1 - n % 2, 0)
@@ -203,3 +204,18 @@ def test_a_call_that_is_refused_leaves_nothing(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(vs.Error, match="unknown task 'vfi'"):
         space_time(blank())
     assert living() == before
+
+
+def test_one_file_of_an_interpolation_is_the_second_step_s(arithmetic: Path) -> None:
+    def checkpoints(*weights: str) -> list[str]:
+        facts = [64, 48, 3, 24, 1, vs.RGB, 1, 32, 0, 0]
+        steps = plan_restore({"clip": [facts], "task": ["st4"], "weights": list(weights)})
+        return [step.checkpoint.name for step in steps]
+
+    first, second = (str(arithmetic / name) for name in ("nearest.pth", "between.pth"))
+    other = arithmetic / "other.pth"
+    other.write_bytes((arithmetic / "nearest.pth").read_bytes())
+    assert checkpoints(second) == ["nearest.pth", "between.pth"]
+    assert checkpoints(str(other)) == ["other.pth", "between.pth"]
+    assert checkpoints(str(other), second) == ["other.pth", "between.pth"]
+    assert checkpoints(first) == ["nearest.pth", "between.pth"]
