@@ -19,6 +19,13 @@ const char *const kChromaLocation = "_vrt_chroma_location";
 const char *const kGrayOfRgb = "_vrt_gray_of_rgb";
 constexpr int kUnknown = -1;
 
+// Properties that core.resize adds with the value "unspecified", and where the guard notes that a frame had none.
+struct Added {
+    const char *key, *absent;
+};
+constexpr Added kAdded[] = {{"_Primaries", "_vrt_no_primaries"}, {"_Transfer", "_vrt_no_transfer"}};
+constexpr int kUnspecified = 2;
+
 int read(const VSMap *map, const char *key, const VSAPI *vsapi) {
     int error = 0;
     const int value = vsapi->mapGetIntSaturated(map, key, 0, &error);
@@ -101,6 +108,8 @@ void keep_aside(VSMap *properties, const VSAPI *vsapi) {
     vsapi->mapSetInt(properties, kMatrix, read(properties, "_Matrix", vsapi), maReplace);
     vsapi->mapSetInt(properties, kRange, range, maReplace);
     vsapi->mapSetInt(properties, kChromaLocation, read(properties, "_ChromaLocation", vsapi), maReplace);
+    for (const Added &added : kAdded)
+        if (read(properties, added.key, vsapi) == kUnknown) vsapi->mapSetInt(properties, added.absent, 1, maReplace);
 }
 
 const VSFrame *VS_CC get_guarded(int n, int reason, void *instance, void **, VSFrameContext *context, VSCore *core,
@@ -158,6 +167,12 @@ const VSFrame *finish(int n, VSNode *node, VSFrameContext *context, VSCore *core
     if (location != kUnknown) vsapi->mapSetInt(properties, "_ChromaLocation", location, maReplace);
     if (read(properties, kGrayOfRgb, vsapi) != kUnknown)
         vsapi->mapSetInt(properties, "_Matrix", VSC_MATRIX_RGB, maReplace);
+    for (const Added &added : kAdded) {
+        const bool was_absent = read(properties, added.absent, vsapi) != kUnknown;
+        if (was_absent && read(properties, added.key, vsapi) == kUnspecified)
+            vsapi->mapDeleteKey(properties, added.key);
+        vsapi->mapDeleteKey(properties, added.absent);
+    }
     for (const char *key : {kMatrix, kRange, kChromaLocation, kGrayOfRgb}) vsapi->mapDeleteKey(properties, key);
     return frame;
 }

@@ -327,6 +327,13 @@ def test_new_frames_say_how_they_were_made_and_source_frames_do_not() -> None:
         assert ours == (made if n % 4 and n < 16 else {})  # at the end the last source frame is repeated
 
 
+def test_new_frames_have_the_colour_properties_of_the_source_frames() -> None:
+    """core.resize would add that primaries and transfer are unspecified."""
+    clip = core.vrt.Interpolate(blank(2, format=vs.YUV420P8), sc_threshold=0)
+    old, new = (set(clip.get_frame(n).props) - OURS for n in (0, 1))
+    assert new == old
+
+
 def test_source_frames_are_left_alone() -> None:
     source = blank(2, keep=True)
     shared = source.get_frame(0)
