@@ -74,11 +74,11 @@ def measure(case: Case, threads: int) -> Result:
     """Runs in a fresh process; the parent never imports torch, as a child's peak starts at its parent's size."""
     import torch
 
-    from vs_vrt.restorer import build, ready
+    from vs_vrt.restorer import build, channels_last
 
     torch.set_num_threads(threads)
     row = next(row for row in TASKS if row.model == case.model)
-    network = ready(build(row))
+    network = channels_last(build(row).eval().requires_grad_(False))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     video = torch.rand(1, *case.shape)
     built = peak_gb()

@@ -26,9 +26,9 @@ def build(row: TaskRow) -> nn.Module:
     return network(network.config_type(**row.config))  # type: ignore[no-any-return]
 
 
-def ready(model: nn.Module) -> nn.Module:
-    """The network as it is run: for inference, with the weights of convolutions in the order that is fastest."""
-    for parameter in model.eval().requires_grad_(False).parameters():
+def channels_last[Network: nn.Module](model: Network) -> Network:
+    """The network with the weights of its convolutions in the order that is fastest."""
+    for parameter in model.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return model
@@ -58,7 +58,7 @@ class Restorer:
         self.row, self.device, self.precision = row, device, precision
         model = build(row)
         checkpoint.load(model, path, row)
-        self.model = ready(model).to(device)
+        self.model = channels_last(model.eval().requires_grad_(False)).to(device)
 
     def restore(self, video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[Tensor]:
         """`(t c h w), (t - 1), (t') -> t' x (3 (h s) (w s))`: the frames `keep` in order.

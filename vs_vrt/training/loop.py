@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vs_vrt.models.basicvsr import BasicVSR
+from vs_vrt.restorer import channels_last
 from vs_vrt.training.data import Footage
 from vs_vrt.training.degradations import bicubic_down
 from vs_vrt.training.losses import charbonnier, photometric
@@ -27,7 +28,7 @@ class Trainer:
     """One run: the network, its moving average, the optimiser, and the iteration reached."""
 
     def __init__(self, model: BasicVSR, recipe: Recipe, footage: Footage, folder: Path) -> None:
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = channels_last(model)
         self.recipe, self.footage, self.folder = recipe, footage, folder
         self.average = copy.deepcopy(model).requires_grad_(False)
         flow = list(model.spynet.parameters())
