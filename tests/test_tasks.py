@@ -90,3 +90,23 @@ def test_a_row_cannot_be_changed(row: TaskRow) -> None:
         row.scale = 2  # type: ignore[misc]
     with pytest.raises(TypeError):
         row.config["mid_channels"] = 1  # type: ignore[index]
+
+
+@each_row
+def test_a_row_says_what_its_network_takes(row: TaskRow) -> None:
+    """For VRT as many frames as it warps, and eight windows a side; for IconVSR a key frame and what surrounds it."""
+    name, config = row.architecture.split(":")[1], row.config
+    facts = (row.gives, row.num_frames, row.multiple, row.min_size)
+    if name == "VRT":
+        window = config.get("window_size", (6, 8, 8))
+        warped = config.get("pa_frames", 2)
+        assert facts[2:] == (8, 8 * window[1])
+        assert facts[:2] == (("every", 1 + warped // 2) if warped else ("between", config["num_frames"]))
+    elif name == "IconVSR":
+        assert facts == ("every", 2 * config.get("padding", 2) + 1, 1, 4)
+    elif name == "MANA":
+        assert facts == ("centre", 7, 1, 1)
+    else:
+        assert facts == ("every", 1, *((1, 1) if config.get("is_low_res_input", True) else (4, 64)))
+    assert row.scale == {"sr4": 4}.get(row.task, 1)
+    assert (row.sigma is not None) == config.get("nonblind_denoising", False)
