@@ -1,6 +1,6 @@
 """How long one forward of each network takes on a CPU and how much memory, beside the published implementation.
 
-    python -m benchmarks.networks [--only vrt-reds-6] [--threads 2]
+    python -m benchmarks.networks [--only NAME] [--threads 2]
 
 NAME is a model of the task table. Each network runs in a fresh process, with random weights, as the plugin runs it.
 The time is the median of three calls after one that warms up. Memory is the resident set at its largest, torch and

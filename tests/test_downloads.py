@@ -240,7 +240,7 @@ def test_the_sum_of_the_first_file_holds_for_later_ones(server: Server, cache: P
     path = downloads.fetch(row)
     path.unlink()
     server.answers = [content(OTHER)]
-    assert f"not with {SUM[:8]}" in refusal(lambda: downloads.fetch(row))
+    assert "(it is another one than at first, whose sum is in tiny.pth.sha256)" in refusal(lambda: downloads.fetch(row))
     assert files(cache) == ["tiny.pth.sha256"]
     assert downloads.fetch(row).read_bytes() == CONTENT
 
@@ -254,10 +254,28 @@ def test_a_file_that_was_changed_since_is_not_loaded(sha256: str, server: Server
     path = downloads.fetch(row)
     path.write_bytes(OTHER)
     found = hashlib.sha256(OTHER).hexdigest()[:8]
+    published = f"its sha256 begins with {found}, not with {SUM[:8]}"
+    noted = "it is another one than at first, whose sum is in tiny.pth.sha256"
     assert refusal(lambda: load(build(TINY), path, row)) == (
-        f"{path} is not the published file (its sha256 begins with {found}, not with {SUM[:8]}); "
-        "`delete it`, and it is fetched anew"
+        f"{path} is not the right file ({published if sha256 else noted}); "
+        "`delete it` and tiny.pth.sha256, and it is fetched anew"
     )
+
+
+def test_what_the_error_says_of_a_changed_file_works(server: Server) -> None:
+    row = server.row(sha256="")  # and so the first file's sum is all that is known
+    path = downloads.fetch(row)
+    path.unlink()
+    path.with_name("tiny.pth.sha256").unlink()
+    server.answers = [content(OTHER)]
+    load(build(TINY), downloads.fetch(row), row)
+
+
+def test_a_note_that_is_none_counts_for_nothing(server: Server) -> None:
+    row = server.row(sha256=SUM[:8])
+    path = downloads.fetch(row)
+    path.with_name("tiny.pth.sha256").write_text("garbage\n")
+    load(build(TINY), path, row)
 
 
 @pytest.mark.parametrize("sha256", [SUM[:8], SUM, ""])

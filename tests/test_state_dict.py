@@ -197,3 +197,12 @@ def test_no_error_advises_to_run_code(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         read(path)
     assert "weights_only" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "odd", [torch.eye(2).to_sparse(), torch.ones(2, dtype=torch.complex64)], ids=["sparse", "complex"]
+)
+def test_tensors_that_no_network_has_are_refused(odd: Tensor, tmp_path: Path) -> None:
+    torch.save({"a": odd}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=r"x\.pth (holds tensors that are sparse|holds code|cannot be read)"):
+        read(tmp_path / "x.pth")

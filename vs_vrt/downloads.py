@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import sys
 import threading
 import time
@@ -94,7 +95,8 @@ def receive(url: str, part: Path, name: str) -> None:
     # pooch's own downloader leaves the connection open when something goes wrong.
     with requests.get(url, stream=True, timeout=TIMEOUT) as response, part.open("wb") as file:
         response.raise_for_status()
-        size = int(response.headers.get("Content-Length", 0))
+        length = response.headers.get("Content-Length", "")
+        size = int(length) if length.isdecimal() else 0
         for chunk in tell(response.iter_content(CHUNK), size, name):
             file.write(chunk)
 
@@ -134,21 +136,23 @@ def check(row: TaskRow) -> None:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); `check the path`") from error
     if reason:
-        remedy = "`delete it`, and it is fetched anew" if row.url else f"get it again from `{row.page}`"
-        raise CheckpointError(f"{path} is not the published file ({reason}); {remedy}")
+        remedy = f"`delete it` and {path.name}.sha256, and it is fetched anew"
+        remedy = remedy if row.url else f"get it again from `{row.page}`"
+        raise CheckpointError(f"{path} is not the right file ({reason}); {remedy}")
 
 
 def objection(row: TaskRow, file: Path) -> str:
     """Why `file` is not the row's checkpoint, or nothing; then its sha256 is noted and holds from there on."""
     note = place(row).with_name(f"{row.checkpoint}.sha256")
-    noted = note.read_text(errors="replace").split()[:1] if note.is_file() else []
+    noted = re.findall(r"^[0-9a-f]{64}\b", note.read_text(errors="replace")) if note.is_file() else []
     if is_web_page(file):
         return "a web page came instead"
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    for known in (row.sha256, *noted):
-        if not digest.startswith(known):
-            return f"its sha256 begins with {digest[:8]}, not with {known[:8]}"
+    if not digest.startswith(row.sha256):
+        return f"its sha256 begins with {digest[:8]}, not with {row.sha256[:8]}"
+    if noted and noted[0] != digest:
+        return f"it is another one than at first, whose sum is in {note.name}"
     if not row.sha256 and not noted and row.keys != keys_of(file):
         return "its tensors have other names or shapes"
     if not noted:

@@ -80,7 +80,9 @@ class Restorer:
 
     def _sequence(self, scene: Tensor, keep: range) -> Iterator[Tensor]:
         h, w = (size * self.row.scale for size in scene.shape[-2:])
-        extended = scene[mirror(range(max(len(scene), self.row.num_frames)), len(scene))]
+        extended = scene
+        if len(scene) < self.row.num_frames:
+            extended = scene[mirror(range(self.row.num_frames), len(scene))]
         frames = cast(Callable[[Tensor, range], Iterator[Tensor]], self.model.frames)
         for frame in frames(self._prepare(extended), keep):
             yield frame[0, :, :h, :w]
@@ -139,10 +141,10 @@ def _scenes(video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[tuple[
     for run in runs(cuts):
         kept = overlap(run, keep)
         if kept:
-            yield (
-                video[run.start : run.stop].nan_to_num(0.0, 0.0, 0.0),
-                range(kept.start - run.start, kept.stop - run.start),
-            )
+            scene = video[run.start : run.stop]
+            if not scene.isfinite().all():
+                scene = scene.nan_to_num(0.0, 0.0, 0.0)
+            yield scene, range(kept.start - run.start, kept.stop - run.start)
 
 
 _loaded: WeakValueDictionary[tuple[str, str, int, int, str, str], Restorer] = WeakValueDictionary()

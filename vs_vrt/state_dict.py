@@ -58,6 +58,8 @@ def read(path: Path) -> dict[str, "Tensor"]:
     tensors = unwrap(content)
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path.name} holds no table of tensors; `pass a state_dict`")
+    if any(value.layout != torch.strided or value.is_complex() or value.is_meta for value in tensors.values()):
+        raise CheckpointError(f"{path.name} holds tensors that are sparse, complex or empty; `pass a state_dict`")
     return tensors
 
 

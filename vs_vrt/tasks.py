@@ -1,4 +1,4 @@
-"""TASKS: every network that can be asked for. Data, no logic; of a task, what is bundled comes first, then the best."""
+"""TASKS: every network that can be asked for. Data, no logic; of a task, what is bundled comes first."""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -18,6 +18,16 @@ GOPRO = "motion blur, averaged from 240 frames/s (GoPro)"
 DVD = "motion blur of cameras in the hand (DVD)"
 REAL = "real footage with blur, noise and compression"
 HEVC = "strong HEVC compression"
+
+# BasicSR's files, trained anew: the model that each is of.
+BASICSR = {
+    "BasicVSR_REDS4-543c8261.pth": "basicvsr",
+    "BasicVSR_Vimeo90K_BIx4-2a29695a.pth": "basicvsr-vimeo",
+    "BasicVSR_Vimeo90K_BDx4-e9bf46eb.pth": "basicvsr-vimeo-bd",
+    "IconVSR_REDS-aaa5367f.pth": "iconvsr",
+    "IconVSR_Vimeo90K_BIx4-35fec07c.pth": "iconvsr-vimeo",
+    "IconVSR_Vimeo90K_BDx4-cfcb7e00.pth": "iconvsr-vimeo-bd",
+}
 
 
 def sibling(row: TaskRow, model: str, checkpoint: str, suits: str, **facts: Any) -> TaskRow:
@@ -90,6 +100,7 @@ PLUSPLUS = replace(
     BASICVSR,
     model="basicvsrpp",
     architecture="basicvsr_plusplus:BasicVSRPlusPlus",
+    half_safe=False,  # not measured
     checkpoint="basicvsr_plusplus_c64n7_8x1_600k_reds4_20210217-db622b2f.pth",
     url=f"{OPENMMLAB}/basicvsr_plusplus/basicvsr_plusplus_c64n7_8x1_600k_reds4_20210217-db622b2f.pth",
     size=29_291_732,
@@ -127,6 +138,7 @@ REALBASICVSR = replace(
     BASICVSR,
     model="realbasicvsr",
     architecture="realbasicvsr:RealBasicVSR",
+    half_safe=False,  # not measured
     suits=f"{REAL}; invents detail (GAN)",
     checkpoint="realbasicvsr_c64b20_1x30x8_lr5e-5_150k_reds_20211104-52f77c2c.pth",
     url=f"{OPENMMLAB}/real_basicvsr/realbasicvsr_c64b20_1x30x8_lr5e-5_150k_reds_20211104-52f77c2c.pth",
@@ -242,7 +254,7 @@ TASKS = (
         "realbasicvsr-wogan",
         "realbasicvsr_wogan_c64b20_2x30x8_lr1e-4_300k_reds_20211027-0e2ff207.pth",
         f"{REAL}; smooth, invents nothing",
-        size=0,
+        size=25_179_360,
     ),
     MANA,
     VRT_GOPRO,

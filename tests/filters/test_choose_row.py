@@ -8,7 +8,7 @@ from vs_vrt.filters.restore import choose_row, choose_task, is_here
 
 from vs_vrt.errors import ArgumentError
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import TASKS
+from vs_vrt.tasks import BASICSR, TASKS
 
 ROWS = {row.model: row for row in TASKS}
 
@@ -112,3 +112,8 @@ def test_a_published_file_brings_its_task_along() -> None:
     assert task(weights="my.pth") == "sr4"
     assert task(weights="009_VRT_videofi_Vimeo_4frames.pth") == "sr4"  # which then is refused as another row's
     assert task(task="denoise", weights="006_VRT_videodeblurring_GoPro.pth") == "denoise"
+
+
+@pytest.mark.parametrize(("file", "model"), BASICSR.items())
+def test_files_of_basicsr_are_known_by_name(file: str, model: str) -> None:
+    assert chosen(weights=f"there/{file}") == model

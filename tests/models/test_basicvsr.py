@@ -91,3 +91,9 @@ def test_any_size_and_a_single_frame(shape: tuple[int, ...]) -> None:
             4 * h,
             4 * w,
         )
+
+
+def test_flow_in_several_steps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "FLOW_PIXELS", 1)
+    found, allowed = golden_error(GOLDEN[0])
+    assert found <= allowed

@@ -42,8 +42,6 @@ GOLDEN = (
     "vrt_small_sr4_pa4_w8",
     "vrt_small_sr4_pa6_w4",
 )
-# Carried in the repository, small, with parallel warping, and with an upsampling tail.
-MUTATED = "vrt_small_up2_pa2"
 
 
 def golden_error(name: str) -> tuple[float, float]:
@@ -92,10 +90,18 @@ MUTATIONS: dict[str, tuple[Any, str, Callable[..., Tensor]]] = {
 }
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
-def test_golden_has_teeth(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+# What each carried network has: without parallel warping there is no warped image, without x2 no tail.
+TEETH = [
+    *(("vrt_small_up2_pa2", mutation) for mutation in MUTATIONS),
+    *(("vrt_small_denoise_pa2", mutation) for mutation in ("tanh gelu", "order of the four nearest", "masked wraps")),
+    *(("vrt_small_vfi_pa0", mutation) for mutation in ("tanh gelu", "masked wraps")),
+]
+
+
+@pytest.mark.parametrize(("name", "mutation"), TEETH)
+def test_golden_has_teeth(name: str, mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*MUTATIONS[mutation])
-    found, allowed = golden_error(MUTATED)
+    found, allowed = golden_error(name)
     assert found > 3 * allowed
 
 
@@ -276,8 +282,32 @@ def test_kept_frames_are_those_of_the_whole() -> None:
     assert torch.equal(torch.stack(kept, 1), whole[:, 1:3])
 
 
-def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vrt, "CHUNK", 1)
-    monkeypatch.setattr(vrt, "chunked", lambda function, x: function(x))
+@pytest.mark.parametrize("chunk", [1, 1000])
+def test_small_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frame by frame, and tokens in several parts."""
+    monkeypatch.setattr(vrt, "CHUNK", chunk)
+    if chunk == 1:  # token by token would take all day
+        monkeypatch.setattr(vrt, "chunked", lambda function, x: function(x))
     found, allowed = golden_error("vrt_small_up2_pa2")
     assert found <= allowed
+
+
+def test_flows_and_offsets_stay_float32_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.dtype] = []
+    deform, warp = vrt.deform_conv, vrt.flow_warp
+
+    def watch_offset(x: Tensor, offset: Tensor, *rest: Tensor) -> Tensor:
+        seen.append(offset.dtype)
+        return deform(x, offset, *rest)
+
+    def watch_flow(x: Tensor, flow: Tensor) -> Tensor:
+        seen.append(flow.dtype)
+        return warp(x, flow)
+
+    monkeypatch.setattr(vrt, "deform_conv", watch_offset)
+    monkeypatch.setattr(vrt, "flow_warp", watch_flow)
+    tensors, metadata = load("vrt_small_up2_pa2")
+    model = fill(VRT(VRTConfig(**config(metadata))), metadata)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        model(tensors["input"])
+    assert set(seen) == {torch.float32}
