@@ -84,9 +84,8 @@ class Restoration:
         from vs_vrt.restorer import choose_precision, load_restorer
 
         device = engine.resolve(self.device)
-        path = checkpoint.obtain(
-            self.row, self.checkpoint
-        )  # a download takes minutes, the device's thread none of them
+        # Not on the device's thread: a download takes minutes.
+        path = checkpoint.obtain(self.row, self.checkpoint)
         precision = choose_precision(self.precision, self.row, device)
         with engine.memory_errors(device, self.smaller()):
             return engine.run(device, load_restorer, self.row, path, device, precision)

@@ -7,8 +7,9 @@ from typing import Any
 from vs_vrt.checkpoint import locate
 from vs_vrt.downloads import is_file
 from vs_vrt.errors import ArgumentError, CheckpointError
+from vs_vrt.models.basicsr_keys import FILES
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import BASICSR, TASKS
+from vs_vrt.tasks import TASKS
 
 from .arguments import Arguments
 from .clip import ClipFacts, check_clip
@@ -75,7 +76,7 @@ def choose_row(arguments: Arguments) -> TaskRow:
     rows = [row for row in TASKS if row.task == task and (model is None or model in names(row))]
     if not rows:
         refuse_model(arguments, task)
-    owner = BASICSR.get(file or "")
+    owner = FILES.get(file or "")
     return min(
         rows, key=lambda row: (file != row.checkpoint and owner != row.model, row.model != model, not row.bundled)
     )

@@ -19,16 +19,6 @@ DVD = "motion blur of cameras in the hand (DVD)"
 REAL = "real footage with blur, noise and compression"
 HEVC = "strong HEVC compression"
 
-# BasicSR's files, trained anew: the model that each is of.
-BASICSR = {
-    "BasicVSR_REDS4-543c8261.pth": "basicvsr",
-    "BasicVSR_Vimeo90K_BIx4-2a29695a.pth": "basicvsr-vimeo",
-    "BasicVSR_Vimeo90K_BDx4-e9bf46eb.pth": "basicvsr-vimeo-bd",
-    "IconVSR_REDS-aaa5367f.pth": "iconvsr",
-    "IconVSR_Vimeo90K_BIx4-35fec07c.pth": "iconvsr-vimeo",
-    "IconVSR_Vimeo90K_BDx4-cfcb7e00.pth": "iconvsr-vimeo-bd",
-}
-
 
 def sibling(row: TaskRow, model: str, checkpoint: str, suits: str, **facts: Any) -> TaskRow:
     """The row of another file in the same folder of the server; OpenMMLab ends names with digits of the sha256."""

@@ -7,8 +7,9 @@ from vs_vrt.filters.arguments import Arguments
 from vs_vrt.filters.restore import choose_row, choose_task, is_here
 
 from vs_vrt.errors import ArgumentError
+from vs_vrt.models.basicsr_keys import FILES
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import BASICSR, TASKS
+from vs_vrt.tasks import TASKS
 
 ROWS = {row.model: row for row in TASKS}
 
@@ -114,6 +115,6 @@ def test_a_published_file_brings_its_task_along() -> None:
     assert task(task="denoise", weights="006_VRT_videodeblurring_GoPro.pth") == "denoise"
 
 
-@pytest.mark.parametrize(("file", "model"), BASICSR.items())
+@pytest.mark.parametrize(("file", "model"), FILES.items())
 def test_files_of_basicsr_are_known_by_name(file: str, model: str) -> None:
     assert chosen(weights=f"there/{file}") == model

@@ -1,4 +1,4 @@
-"""What BasicSR calls the layers of the BasicVSR family, whose checkpoints mmediting and BasicSR name differently."""
+"""What BasicSR calls the layers and the checkpoints of the BasicVSR family, which mmediting names differently."""
 
 import re
 
@@ -13,6 +13,16 @@ RENAMES = (
     (r"\.(offset_conv\d\.l\d|feat_conv\.l\d|cas_offset_conv\d)\.(weight|bias)$", r".\1.conv.\2"),
     (r"(fusion\.(?:feat_fusion|spatial_attn(?:[1-4]|_l[1-3]|_add1)))\.(weight|bias)$", r"\1.conv.\2"),
 )
+
+# Its files, which it trained anew: the model of the task table that each is of.
+FILES = {
+    "BasicVSR_REDS4-543c8261.pth": "basicvsr",
+    "BasicVSR_Vimeo90K_BIx4-2a29695a.pth": "basicvsr-vimeo",
+    "BasicVSR_Vimeo90K_BDx4-e9bf46eb.pth": "basicvsr-vimeo-bd",
+    "IconVSR_REDS-aaa5367f.pth": "iconvsr",
+    "IconVSR_Vimeo90K_BIx4-35fec07c.pth": "iconvsr-vimeo",
+    "IconVSR_Vimeo90K_BDx4-cfcb7e00.pth": "iconvsr-vimeo-bd",
+}
 
 
 def mmediting_key(key: str) -> str:

@@ -12,7 +12,7 @@ from vs_vrt.models.blocks import (
     SCALE,
     RecurrentNetwork,
     ResidualBlocksWithInputConv,
-    conv3x3,
+    offset_network,
     upsample_bilinear,
 )
 from vs_vrt.models.spynet import SpyNet
@@ -113,15 +113,7 @@ class SecondOrderDeformableAlignment(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, deform_groups: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
         self.offset_channels = 18 * deform_groups
-        self.conv_offset = nn.Sequential(
-            conv3x3(3 * out_channels + 4, out_channels),
-            nn.LeakyReLU(0.1, inplace=True),
-            conv3x3(out_channels, out_channels),
-            nn.LeakyReLU(0.1, inplace=True),
-            conv3x3(out_channels, out_channels),
-            nn.LeakyReLU(0.1, inplace=True),
-            conv3x3(out_channels, 27 * deform_groups),
-        )
+        self.conv_offset = offset_network(3 * out_channels + 4, out_channels, deform_groups)
 
     def forward(self, x: Tensor, condition: Tensor, flow: Tensor, far: Tensor) -> Tensor:  # type: ignore[override]
         found = self.conv_offset(torch.cat([condition, flow, far], dim=1))

@@ -66,6 +66,19 @@ class PixelShufflePack(nn.Module):
         return F.pixel_shuffle(self.upsample_conv(x), 2)
 
 
+def offset_network(in_channels: int, channels: int, deform_groups: int) -> nn.Sequential:
+    """`(b in h w) -> (b (27 g) h w)`: offsets and masks of a deformable 3x3 convolution that flow guides."""
+    return nn.Sequential(
+        conv3x3(in_channels, channels),
+        nn.LeakyReLU(0.1, inplace=True),
+        conv3x3(channels, channels),
+        nn.LeakyReLU(0.1, inplace=True),
+        conv3x3(channels, channels),
+        nn.LeakyReLU(0.1, inplace=True),
+        conv3x3(channels, 27 * deform_groups),
+    )
+
+
 class RecurrentNetwork(nn.Module):
     """`(b t 3 h w) -> (b t 3 h' w')`: flow between neighbours and the tail to full size, which a family shares."""
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from vs_vrt.models.blocks import conv3x3, lrelu
+from vs_vrt.models.blocks import lrelu, offset_network
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4
@@ -178,15 +178,7 @@ class FlowGuidedDeformConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(dim, dim, 3, 3))
         self.bias = nn.Parameter(torch.zeros(dim))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
-        self.conv_offset = nn.Sequential(
-            conv3x3((1 + neighbours) * dim + 2 * neighbours, dim),
-            nn.LeakyReLU(0.1, inplace=True),
-            conv3x3(dim, dim),
-            nn.LeakyReLU(0.1, inplace=True),
-            conv3x3(dim, dim),
-            nn.LeakyReLU(0.1, inplace=True),
-            conv3x3(dim, 27 * deform_groups),
-        )
+        self.conv_offset = offset_network((1 + neighbours) * dim + 2 * neighbours, dim, deform_groups)
 
     def forward(self, x: Tensor, warped: Sequence[Tensor], current: Tensor, flows: Sequence[Tensor]) -> Tensor:
         found = self.conv_offset(torch.cat([*warped, current, *flows], dim=1)).float()
