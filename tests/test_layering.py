@@ -15,7 +15,7 @@ from vs_vrt.tasks import TASKS
 # A module may import from its own layer and from the layers below; a name stands for all modules under it.
 LAYERS = [
     ("vs_vrt.filters", "vs_vrt.cli"),
-    ("vs_vrt.restorer", "vs_vrt.engine", "vs_vrt.video", "vs_vrt.metrics", "vs_vrt.training"),
+    ("vs_vrt.restorer", "vs_vrt.precision", "vs_vrt.engine", "vs_vrt.video", "vs_vrt.metrics", "vs_vrt.training"),
     (
         "vs_vrt.tasks",
         "vs_vrt.checkpoint",
@@ -23,14 +23,13 @@ LAYERS = [
         "vs_vrt.state_dict",
         "vs_vrt.windows",
         "vs_vrt.scenes",
-        "vs_vrt.mirror",
         "vs_vrt.tiling",
         "vs_vrt.memory",
     ),
     ("vs_vrt.models", "vs_vrt.weights"),
     ("vs_vrt.ops",),
     ("vs_vrt.cuda",),
-    ("vs_vrt.errors", "vs_vrt.task"),  # the words that all layers use
+    ("vs_vrt.errors", "vs_vrt.task", "vs_vrt.mirror"),  # the words that all layers use
 ]
 DOORS = {
     "vapoursynth": "vs_vrt.filters",

@@ -1,52 +1,26 @@
 import gc
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import override
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from tests.restorers import CPU, ROW, restore, restorer_of
 from tests.support import moving_texture
 from vs_vrt import restorer
 from vs_vrt.checkpoint import locate
-from vs_vrt.errors import DeviceError
-from vs_vrt.restorer import Restorer, choose_precision, load_restorer
-from vs_vrt.tasks import TASKS
+from vs_vrt.models.network import Network, Statistics
+from vs_vrt.restorer import Restorer, load_restorer
 
-ROW = next(row for row in TASKS if row.bundled)
-CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 VIDEO = torch.from_numpy(moving_texture(1, 5))
 
 
 @pytest.fixture(scope="module")
 def bundled() -> Restorer:
     return load_restorer(ROW, locate(ROW, None), CPU, "fp32")
-
-
-@pytest.mark.parametrize(
-    ("asked", "half_safe", "device", "expected"),
-    [
-        (None, True, CPU, "fp32"),
-        (None, True, CUDA, "fp16"),
-        (None, False, CUDA, "fp32"),
-        ("fp32", True, CUDA, "fp32"),
-        ("fp16", False, CUDA, "fp16"),
-        ("bf16", True, CPU, "bf16"),
-    ],
-)
-def test_precision(asked: str | None, half_safe: bool, device: torch.device, expected: str) -> None:
-    assert choose_precision(asked, replace(ROW, half_safe=half_safe), device) == expected
-
-
-def test_fp16_on_a_cpu_is_refused() -> None:
-    with pytest.raises(DeviceError, match=r"^a CPU does not compute in fp16; `precision="):
-        choose_precision("fp16", ROW, CPU)
-
-
-def restore(restorer: Restorer, video: Tensor, cuts: list[bool], keep: range) -> Tensor:
-    return torch.stack(list(restorer.restore(video, cuts, keep)))
 
 
 def test_kept_frames_equal_those_of_the_whole(bundled: Restorer) -> None:
@@ -91,31 +65,16 @@ def test_samples_that_are_no_numbers_count_as_zero(value: float, bundled: Restor
     assert torch.equal(with_sample(value), with_sample(0))
 
 
-class Sequence(nn.Module):
+class Sequence(Network):
     """Gives each frame at twice the size, and keeps what it was given."""
 
     seen: Tensor
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         self.seen = video
         for i in keep:
             yield F.interpolate(video[:, i, :3], scale_factor=2)
-
-
-class Single(nn.Module):
-    """Gives the mean of the frames."""
-
-    seen: Tensor
-
-    def forward(self, video: Tensor) -> Tensor:
-        self.seen = video
-        return video.mean(1, keepdim=True)
-
-
-def restorer_of(model: nn.Module, monkeypatch: pytest.MonkeyPatch, **facts: object) -> Restorer:
-    monkeypatch.setattr(restorer, "build", lambda _: model)
-    monkeypatch.setattr(restorer.checkpoint, "load", lambda *_: None)
-    return Restorer(replace(ROW, **facts), Path(), CPU, "fp32")  # type: ignore[arg-type]
 
 
 def numbered(frames: int, height: int = 1, width: int = 1) -> Tensor:
@@ -133,20 +92,13 @@ def test_a_short_scene_and_a_small_frame_are_mirrored_and_cut_back(monkeypatch: 
     assert torch.equal(model.seen[0, :, :, :7, :20], video[[2, 2, 2, 2, 2]])
 
 
-def test_a_network_of_the_centre_slides(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = restorer_of(Single(), monkeypatch, scale=1, gives="centre", num_frames=3)
-    restored = restore(found, numbered(6), [False, False, False, True, False], range(1, 6))
-    # Mirrored where a scene ends: the last frame of the first scene sees 2, 3, 3.
-    expected = [1, 2, 8 / 3, (4 + 4 + 5) / 3, (4 + 5 + 5) / 3]
-    assert restored[:, 0, 0, 0].tolist() == pytest.approx(expected)
+class Halfway(Network):
+    """Gives what lies halfway on the cubic through four frames."""
 
-
-class Halfway(nn.Module):
-    """Gives what lies halfway on the cubic through four frames, and keeps the last four."""
-
-    def forward(self, video: Tensor) -> Tensor:
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         a, b, c, d = video.unbind(1)
-        return ((9 * (b + c) - a - d) / 16)[:, None]
+        yield (9 * (b + c) - a - d) / 16
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])

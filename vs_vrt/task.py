@@ -5,9 +5,24 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-# What one call of the network gives: every frame it was given, the one in the middle, or a new one halfway between the
-# two in the middle.
-type Gives = Literal["every", "centre", "between"]
+# What one call of the network gives: every frame it was given, or a new one halfway between the two in the middle.
+type Gives = Literal["every", "between"]
+
+# How windows share frames. Segments read `overlap` frames of warm-up more on each side of the `length` that they
+# restore; blended windows restore all `length` frames they read, and the last `overlap` are those that the next
+# window begins with: both answers count.
+type Sharing = Literal["segments", "blended"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """The most memory that a network takes at once in float32: fitted by benchmarks/memory.py."""
+
+    weights: int = 0  # bytes, exactly; the others come on top
+    fixed: float = 0.0  # bytes
+    pixel: float = 0.0  # bytes for each pixel of the tile
+    frame_pixel: float = 0.0  # bytes for each pixel of each frame that the network sees at once
+    band_pixel: float = 0.0  # bytes for each pixel of the rows that become full-size features at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +38,12 @@ class TaskRow:
     num_frames: int = 1  # the fewest frames that the network takes; exactly so many where it gives one
     multiple: int = 1  # height and width that the network takes are multiples of this
     min_size: int = 1  # and at least this
+    align: int = 1  # tiles begin on multiples of this
+    stride: int = 1  # windows begin to read on multiples of this, counted from the clip's first frame
+    sharing: Sharing = "segments"
     length: int  # frames that one window restores
-    overlap: int  # frames of warm-up that a window reads on each side
+    overlap: int  # frames of warm-up on each side, or frames that two windows blend
+    memory: Footprint = Footprint()
     half_safe: bool  # whether float16 keeps the picture
     sigma: float | None = None  # noise level (standard deviation, 8-bit units) where none is given; None: takes none
     suits: str  # the footage it was trained for

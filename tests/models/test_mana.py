@@ -39,7 +39,6 @@ def nonlocal_error() -> tuple[float, float]:
 def whole_search(self: NonLocalAttention, query: Tensor, frame: Tensor) -> Tensor:
     """What `search` computes, with the whole matrix of attention and the whole matrix of squared distances."""
     b, d, h, w = query.shape
-    frame = self.norm(frame)
     affinity = query.flatten(2).transpose(1, 2) @ self.theta(frame).flatten(2)
     place = torch.cartesian_prod(torch.arange(h), torch.arange(w)).float()
     distance = (place[:, None] - place).square().sum(-1)
@@ -50,7 +49,6 @@ def whole_search(self: NonLocalAttention, query: Tensor, frame: Tensor) -> Tenso
 
 def weight_before_softmax(self: NonLocalAttention, query: Tensor, frame: Tensor) -> Tensor:
     _, _, h, w = query.shape
-    frame = self.norm(frame)
     affinity = query.flatten(2).transpose(1, 2) @ self.theta(frame).flatten(2)
     affinity = affinity + self.nearness(range(h * w), range(h), w).log()
     return (affinity.softmax(-1) @ self.g(frame).flatten(2).transpose(1, 2)).transpose(1, 2).view_as(query)
@@ -64,7 +62,7 @@ def swapped_nearness(self: NonLocalAttention, positions: range, rows: range, wid
     return nearness(self, positions, range(width), len(rows))
 
 
-def normalised_residual(self: NonLocalAttention, frames: list[Tensor]) -> tuple[Tensor, Tensor]:
+def normalised_residual(self: NonLocalAttention, frames: list[Tensor], _: None = None) -> tuple[Tensor, Tensor]:
     z, loss = forward(self, frames)
     return z - frames[mana.CENTRE] + self.norm(frames[mana.CENTRE]), loss
 

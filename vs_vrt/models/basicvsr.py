@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import override
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from vs_vrt.models.blocks import (
     propagate,
     upsample_bilinear,
 )
+from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig
 
 
@@ -43,10 +45,11 @@ class BasicVSR(RecurrentNetwork):
         self.fusion = nn.Conv2d(2 * mid, mid, 1)
         self._add_tail(mid, config.half_channels or mid, config.tail_channels)
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         # History runs towards a frame: backwards from the last one, forwards from the first, and never past `keep`.
         later, earlier = video[:, keep.start :], video[:, : keep.stop]
-        to_previous, to_next = self.flow(later[:, :-1], later[:, 1:]), self.flow(earlier[:, 1:], earlier[:, :-1])
+        to_previous, to_next = self.neighbour_flows(video, keep, statistics)
         backward = list(propagate(self.backward_resblocks, zip(later.unbind(1)[::-1]), to_previous[::-1]))
         for i, forward in enumerate(propagate(self.forward_resblocks, zip(earlier.unbind(1)), to_next)):
             if i in keep:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import override
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from vs_vrt.models.blocks import (
     offset_network,
     upsample_bilinear,
 )
+from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.flow_warp import flow_warp
@@ -59,10 +61,11 @@ class BasicVSRPlusPlus(RecurrentNetwork):
         )
         self.reconstruction = ResidualBlocksWithInputConv((1 + len(BRANCHES)) * mid, mid, OUTER_BLOCKS)
         self._add_tail(mid, mid, 64)
+        self.flow_scale = 1 if config.is_low_res_input else SCALE
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
-        small = video if self.config.is_low_res_input else shrink(video)
-        to_previous, to_next = self.flow(small[:, :-1], small[:, 1:]), self.flow(small[:, 1:], small[:, :-1])
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        to_previous, to_next = self.neighbour_flows(self.small(video), range(video.shape[1]), statistics)
         features = [[self.feat_extract(frame)] for frame in video.unbind(1)]
         *branches, last = BRANCHES
         for branch in branches:
@@ -76,6 +79,10 @@ class BasicVSRPlusPlus(RecurrentNetwork):
             if i in keep:
                 yield self._reconstruct(video[:, i], [*known, state])
             known.clear()
+
+    @override
+    def small(self, video: Tensor) -> Tensor:
+        return video if self.config.is_low_res_input else shrink(video)
 
     def _propagate(self, branch: str, features: Sequence[list[Tensor]], flows: Sequence[Tensor]) -> Iterator[Tensor]:
         """`t x n x (b c h w), t-1 x (b 2 h w) -> t x (b c h w)`: one branch; `flows[i]` warps step i to step i + 1.

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import override
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from vs_vrt.models.network import Network, Place, Statistics
+from vs_vrt.models.spynet import SpyNet, crop_coarse
 from vs_vrt.ops.flow_warp import flow_warp
 
 SCALE = 4  # of the tail: two steps of x2
@@ -79,10 +82,11 @@ def offset_network(in_channels: int, channels: int, deform_groups: int) -> nn.Se
     )
 
 
-class RecurrentNetwork(nn.Module):
+class RecurrentNetwork(Network):
     """`(b t 3 h w) -> (b t 3 h' w')`: flow between neighbours and the tail to full size, which a family shares."""
 
-    spynet: nn.Module
+    spynet: SpyNet
+    flow_scale = 1  # how much smaller frames are where flow is found
 
     def _add_tail(self, in_channels: int, half_channels: int, channels: int) -> None:
         """Makes the layers of `upsample`, with the names that checkpoints have for them."""
@@ -95,12 +99,43 @@ class RecurrentNetwork(nn.Module):
         """All frames, or those of `keep`: the others lend their history alone, which is cheaper."""
         return torch.stack(list(self.frames(video, keep or range(video.shape[1]))), dim=1)
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
-        """`(b t 3 h w) -> t' x (b 3 h' w')`: the frames of `keep` one by one, so that none must wait."""
-        raise NotImplementedError
+    @override
+    def statistics(self, video: Tensor) -> Statistics:
+        """`(t 3 h w)`: `flow (2 t-1 2 h' w')`, found at the coarsest levels: backwards in time, then forwards."""
+        with torch.autocast(self.spynet.mean.device.type, enabled=False):
+            return {"flow": self.spynet.coarse_flows(self.small(video[None])[0])}
 
-    def flow(self, references: Tensor, neighbours: Tensor) -> list[Tensor]:
+    @override
+    def localise(self, statistics: Statistics, place: Place) -> Statistics:
+        n = self.flow_scale
+        rows, columns = (range(axis.start // n, axis.stop // n) for axis in (place.rows, place.columns))
+        size = place.height // n, place.width // n
+        flows = [crop_coarse(way, rows, columns, size) for way in statistics["flow"]]
+        return {**statistics, "flow": torch.stack(flows)}
+
+    def small(self, video: Tensor) -> Tensor:
+        """`(b t 3 h w) -> (b t 3 (h / n) (w / n))`: the frames as flow is found on them."""
+        return video
+
+    def neighbour_flows(
+        self, video: Tensor, keep: range, statistics: Statistics | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """`(b t 3 h w) -> t-k x (b 2 h w), t-l x (b 2 h w)`: between neighbours, as far as frames of `keep` need them.
+
+        With the first, each frame from the first of `keep` on is warped to the one before it; with the second, each up
+        to the last one of `keep` to the next.
+        """
+        backward, forward = (None, None) if statistics is None else statistics["flow"]
+        later, earlier = video[:, keep.start :], video[:, : keep.stop]
+        return (
+            self.flow(later[:, :-1], later[:, 1:], None if backward is None else backward[keep.start :]),
+            self.flow(earlier[:, 1:], earlier[:, :-1], None if forward is None else forward[: keep.stop - 1]),
+        )
+
+    def flow(self, references: Tensor, neighbours: Tensor, coarse: Tensor | None = None) -> list[Tensor]:
         """`(b t 3 h w), (b t 3 h w) -> t x (b 2 h w)`: the flows that warp neighbours to references.
+
+        `coarse (t 2 h' w')`: what the coarsest levels found in the whole frames, where these are parts, and b is 1.
 
         In float32 under autocast: half precision steps by whole pixels above 1024.
         """
@@ -109,12 +144,12 @@ class RecurrentNetwork(nn.Module):
         step = max(1, FLOW_PIXELS // (b * h * w))
         flows: list[Tensor] = []
         for start in range(0, t, step):
-            pairs = (
-                rearrange(each[:, start : start + step], "b t c h w -> (b t) c h w")
-                for each in (references, neighbours)
-            )
+            part = slice(start, start + step)
+            reference, neighbour = (each[:, part].flatten(0, 1) for each in (references, neighbours))
+            begin = None if coarse is None else coarse[part].to(reference)
             with torch.autocast(references.device.type, enabled=False):
-                flows += rearrange(self.spynet(*pairs), "(b t) c h w -> t b c h w", b=b).unbind(0)
+                found = self.spynet(reference, neighbour, begin)
+            flows += rearrange(found, "(b t) c h w -> t b c h w", b=b).unbind(0)
         return flows
 
     def upsample(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import override
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from vs_vrt.models.blocks import (
     upsample_bilinear,
 )
 from vs_vrt.models.edvr import EDVRConfig, EDVRFeatureExtractor
+from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet
 
 MULTIPLE = 4  # of the sizes that the key frames' network takes
@@ -53,14 +55,14 @@ class IconVSR(RecurrentNetwork):
         self.forward_resblocks = ResidualBlocksWithInputConv(3 + 2 * mid, mid, config.num_blocks)
         self._add_tail(mid, mid, 64)
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         t, _, h, w = video.shape[1:]
         video = pad(video)
         frames = video.unbind(1)
         keys = self.key_features(video)
         # Forward history reads backward history, which therefore runs over the whole video.
-        to_previous = self.flow(video[:, :-1], video[:, 1:])
-        to_next = self.flow(video[:, 1 : keep.stop], video[:, : keep.stop - 1])
+        to_previous, to_next = self.neighbour_flows(video, range(keep.stop), statistics)
         renew = partial(refill, self.backward_fusion, {t - 1 - i: feature for i, feature in keys.items()})
         backward = list(propagate(self.backward_resblocks, zip(frames[::-1]), to_previous[::-1], renew))
         inputs = ((frame, backward.pop()) for frame in frames[: keep.stop])

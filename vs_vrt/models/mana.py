@@ -1,15 +1,18 @@
 """MANA: attention across frames beside a learned memory of detail (arXiv 2108.11048)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import override
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from vs_vrt.mirror import mirror
 from vs_vrt.models.blocks import ResidualBlock, conv3x3, in_bands, lrelu, upsample_bilinear
+from vs_vrt.models.network import Network, Statistics
 
 FRAMES = 7
 CENTRE = FRAMES // 2
@@ -48,20 +51,28 @@ class NonLocalAttention(nn.Module):
         self.W_z = nn.Conv2d(FRAMES * inner, channels, 1)
         self.W_z1 = nn.Conv2d(inner, channels, 1)
 
-    def forward(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        centre = frames[CENTRE]
-        query = self.phi(self.norm(centre))
-        found = torch.cat([self.search(query, frame) for frame in frames], dim=1)
+    def forward(self, frames: Sequence[Tensor], moments: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`moments` are `(t 2 g)`, those of whole frames; None: of what is given of each."""
+        each = [None] * FRAMES if moments is None else moments.unbind(0)
+        query = self.phi(self.normalise(frames[CENTRE], each[CENTRE]))
+        normal = (self.normalise(*pair) for pair in zip(frames, each, strict=True))
+        found = torch.cat([self.search(query, frame) for frame in normal], dim=1)
         recalled = self.recall(query)
-        return self.W_z(found) + centre + self.W_z1(recalled), F.l1_loss(query, recalled)
+        return self.W_z(found) + frames[CENTRE] + self.W_z1(recalled), F.l1_loss(query, recalled)
+
+    def normalise(self, frame: Tensor, moments: Tensor | None) -> Tensor:
+        """`(b c h w), (2 g) -> (b c h w)`: by means and variances of groups of channels."""
+        if moments is None:
+            return self.norm(frame)  # type: ignore[no-any-return]
+        mean, variance = moments.to(frame.device).repeat_interleave(frame.shape[1] // GROUPS, dim=1)
+        return F.batch_norm(frame, mean, variance, self.norm.weight, self.norm.bias, eps=self.norm.eps)
 
     def search(self, query: Tensor, frame: Tensor) -> Tensor:
-        """`(b d h w), (b c h w) -> (b d h w)`: attention of every position to all positions of a frame.
+        """`(b d h w), (b c h w) -> (b d h w)`: attention of every position to all positions of a normalised frame.
 
         The softmax is not scaled, and nearness weighs what comes out of it: the weights sum to less than one.
         """
         b, _, h, w = query.shape
-        frame = self.norm(frame)
         queries = rearrange(query, "b d h w -> b (h w) d").contiguous()
         keys = rearrange(self.theta(frame), "b d h w -> b d (h w)").contiguous()
         values = rearrange(self.g(frame), "b d h w -> b (h w) d").contiguous()
@@ -92,7 +103,7 @@ class NonLocalAttention(nn.Module):
         return torch.einsum("b s h w, d s -> b d h w", scores.softmax(dim=1), self.mb)
 
 
-class MANA(nn.Module):
+class MANA(Network):
     """`(b 7 3 h w) -> (b 1 3 (h 4) (w 4))`: the frame in the middle x4. RGB 0..1, any size."""
 
     config_type = MANAConfig
@@ -116,11 +127,45 @@ class MANA(nn.Module):
     def forward_with_loss(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """`(b 7 3 h w) -> (b 1 3 (h 4) (w 4)), ()`: the frame, and the loss of the memory for training."""
         # One by one: the encoder's own buffers are then those of one frame.
-        frames = [self.encoder(lrelu(self.conv_first(frame))) for frame in video.unbind(1)]
-        x, loss = self.nonloc_spatial(frames)
-        del frames
-        detail = in_bands(self._upsample_band, self.decoder(x), TAIL_CHANNELS)
-        return rearrange(detail + upsample_bilinear(video[:, CENTRE]), "b c h w -> b 1 c h w"), loss
+        x, loss = self.nonloc_spatial([self._encode(frame) for frame in video.unbind(1)])
+        return self._decode(x, video[:, CENTRE])[:, None], loss
+
+    @override
+    def statistics(self, video: Tensor) -> Statistics:
+        """`(t 3 h w)`: `moments (t 2 g)`, means and variances of each frame's features in groups of channels."""
+        return {"moments": torch.stack([self._moments(frame) for frame in video])}
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        """`(b t 3 h w) -> t' x (b 3 (h 4) (w 4))`: each sees three on either side, mirrored at the ends."""
+        encoded: dict[int, Tensor] = {}
+        for i in keep:
+            seen = mirror(range(i - CENTRE, i + CENTRE + 1), video.shape[1])
+            encoded = {n: encoded[n] if n in encoded else self._encode(video[:, n]) for n in sorted(set(seen))}
+            moments = None if statistics is None else statistics["moments"][seen]
+            x, _ = self.nonloc_spatial([encoded[n] for n in seen], moments)
+            yield self._decode(x, video[:, i])
+
+    def _encode(self, frame: Tensor) -> Tensor:
+        """`(b 3 h w) -> (b c h w)`."""
+        return self.encoder(lrelu(self.conv_first(frame)))  # type: ignore[no-any-return]
+
+    def _moments(self, frame: Tensor) -> Tensor:
+        """`(3 h w) -> (2 g)`: of the whole frame's features, from those of bands."""
+        halo = 1 + 2 * len(self.encoder)
+        rows, bands = [], []
+        for band in self.in_bands_of(frame, halo, self._encode):
+            rows.append(band.shape[2])
+            groups = rearrange(band.float(), "1 (g c) h w -> g (c h w)", g=GROUPS)
+            bands.append(torch.stack(torch.var_mean(groups, dim=1, correction=0)).cpu().double())
+        variances, means = torch.stack(bands, dim=1)
+        share = torch.tensor(rows, dtype=torch.float64)[:, None] / sum(rows)
+        mean = (share * means).sum(0)
+        return torch.stack([mean, (share * (variances + (means - mean).square())).sum(0)]).float()
+
+    def _decode(self, x: Tensor, frame: Tensor) -> Tensor:
+        """`(b c h w), (b 3 h w) -> (b 3 (h 4) (w 4))`."""
+        return in_bands(self._upsample_band, self.decoder(x), TAIL_CHANNELS) + upsample_bilinear(frame)
 
     def _upsample_band(self, x: Tensor) -> Tensor:
         x = lrelu(F.pixel_shuffle(self.upconv1(x), 2))

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import override
 
 import torch
 from torch import Tensor, nn
 
 from vs_vrt.models.basicvsr import BasicVSR, BasicVSRConfig
 from vs_vrt.models.blocks import ResidualBlocksWithInputConv, conv3x3
+from vs_vrt.models.network import Network, Place, Statistics
 
 MAX_PASSES = 3
 
@@ -22,10 +24,10 @@ class RealBasicVSRConfig:
     dynamic_refine_thres: float = 255.0  # 8-bit units: cleaning ends with a pass that changes less
 
 
-class RealBasicVSR(nn.Module):
+class RealBasicVSR(Network):
     """`(b t 3 h w) -> (b t 3 (h 4) (w 4))`: every frame cleaned, then x4. RGB 0..1, any size, t >= 1.
 
-    How often frames are cleaned is decided by the whole video given.
+    How often frames are cleaned is decided by the whole video given, or by `frames` for each on its own.
     """
 
     config_type = RealBasicVSRConfig
@@ -43,15 +45,44 @@ class RealBasicVSR(nn.Module):
         """All frames, or those of `keep`: the others lend their history alone, which is cheaper."""
         return self.basicvsr(self.clean(video), keep)  # type: ignore[no-any-return]
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
-        """`(b t 3 h w) -> t' x (b 3 (h 4) (w 4))`: the frames of `keep` one by one, so that none must wait."""
-        yield from self.basicvsr.frames(self.clean(video), keep)
+    @override
+    def statistics(self, video: Tensor) -> Statistics:
+        """`(t 3 h w)`: `passes (t)`, how often each frame is cleaned, and the flow of clean frames as in BasicVSR."""
+        counts, cleaned = zip(*(self._clean_whole(frame) for frame in video), strict=True)
+        return {**self.basicvsr.statistics(torch.stack(cleaned)), "passes": torch.tensor(counts)}
 
-    def clean(self, video: Tensor) -> Tensor:
-        """`(b t 3 h w) -> (b t 3 h w)`: passes until one changes little, which the paper calls dynamic refinement."""
-        for _ in range(MAX_PASSES):
+    @override
+    def localise(self, statistics: Statistics, place: Place) -> Statistics:
+        return self.basicvsr.localise(statistics, place)
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        """`(b t 3 h w) -> t' x (b 3 (h 4) (w 4))`: the frames of `keep` one by one, so that none must wait.
+
+        Each frame is cleaned as often as it needs itself: what surrounds it in time and space has no say in it.
+        """
+        passes = [None] * video.shape[1] if statistics is None else statistics["passes"].tolist()
+        cleaned = [self.clean(video[:, i : i + 1], count) for i, count in enumerate(passes)]
+        yield from self.basicvsr.frames(torch.cat(cleaned, dim=1), keep, statistics)
+
+    def clean(self, video: Tensor, passes: int | None = None) -> Tensor:
+        """`(b t 3 h w) -> (b t 3 h w)`: in so many passes, or until one changes little: dynamic refinement."""
+        for _ in range(passes or MAX_PASSES):
             residue = torch.stack([self.image_cleaning(frame) for frame in video.unbind(1)], dim=1)
             video = video + residue
-            if residue.float().abs().mean() < self.config.dynamic_refine_thres / 255:
+            if passes is None and self._is_clean(residue):
                 break
         return video
+
+    def _clean_whole(self, frame: Tensor) -> tuple[int, Tensor]:
+        """`(3 h w) -> n, (3 h w)`: how many passes `clean` makes of a frame on the CPU, and what of it."""
+        halo = 2 + 2 * self.config.num_cleaning_blocks
+        passes, clean = 0, False
+        while not clean and passes < MAX_PASSES:
+            bands = self.in_bands_of(frame, halo, self.image_cleaning)
+            residue = torch.cat([band.float().cpu() for band in bands], dim=2)[0]
+            frame, clean, passes = frame + residue, self._is_clean(residue), passes + 1
+        return passes, frame
+
+    def _is_clean(self, residue: Tensor) -> bool:
+        return bool(residue.float().abs().mean() < self.config.dynamic_refine_thres / 255)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, override
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vs_vrt.models.blocks import lrelu, offset_network
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+from vs_vrt.models.network import Network, Place, Statistics
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig, crop_coarse
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4
 from vs_vrt.ops.window_attention import (
@@ -267,7 +268,7 @@ class Stage(nn.Module):
         return self.pa_deform(torch.cat(near, dim=1), warped, current.flatten(0, 1), flat)  # type: ignore[no-any-return]
 
 
-class VRT(nn.Module):
+class VRT(Network):
     """`(b t c h w) -> (b t 3 (h s) (w s))`: every frame restored. RGB 0..1; a fourth channel may hold sigma / 255.
 
     Height and width are multiples of 8 and at least 8 attention windows' sides, t at least 1 + pa_frames / 2. Without
@@ -305,37 +306,63 @@ class VRT(nn.Module):
     def forward(self, video: Tensor) -> Tensor:
         return torch.stack(list(self.frames(video, range(video.shape[1]))), dim=1)
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+    @override
+    def statistics(self, video: Tensor) -> Statistics:
+        """`(t c h w)`: `flow (2 t-1 2 h' w')`, found at the coarsest levels; for interpolation `mean (1 1 3 1 1)`."""
+        if not self.config.pa_frames:
+            return {"mean": video[None].mean((1, 3, 4), keepdim=True)}
+        with torch.autocast(self.spynet.mean.device.type, enabled=False):
+            return {"flow": self.spynet.coarse_flows(video[:, :3])}
+
+    @override
+    def localise(self, statistics: Statistics, place: Place) -> Statistics:
+        if "flow" not in statistics:
+            return statistics
+        size = place.height, place.width
+        return {"flow": torch.stack([crop_coarse(way, place.rows, place.columns, size) for way in statistics["flow"]])}
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         """`(b t c h w) -> t' x (b 3 (h s) (w s))`: the frames of `keep` one by one; the one new frame of four."""
         if not self.config.pa_frames:
-            yield self._interpolate(video)
+            mean = video.mean((1, 3, 4), keepdim=True) if statistics is None else statistics["mean"].to(video)
+            yield self._interpolate(video, mean)
             return
         rgb = video[:, :, :3]
-        flows, (later, earlier) = self._flows(rgb)
+        flows, (later, earlier) = self._flows(rgb, None if statistics is None else statistics["flow"].to(rgb.device))
         x = torch.cat([rgb, later, earlier, video[:, :, 3:]], dim=2)
         features = self._features(_per_frame(self.conv_first, x), flows)
         for i in keep:
             yield self._reconstruct(rgb[:, i], rearrange(features[:, i], "b h w c -> b c h w"))
 
-    def _flows(self, rgb: Tensor) -> tuple[dict[int, tuple[list[Tensor], list[Tensor]]], tuple[Tensor, Tensor]]:
+    def _flows(
+        self, rgb: Tensor, coarse: Tensor | None
+    ) -> tuple[dict[int, tuple[list[Tensor], list[Tensor]]], tuple[Tensor, Tensor]]:
         """Flows by scale to the next frames, forwards and backwards in time, and the warped neighbours of each frame.
 
         In float32 under autocast: half precision steps by whole pixels above 1024.
         """
         with torch.autocast(rgb.device.type, enabled=False):
             rgb = rgb.float()
-            ways = [self._flows_to_next(each) for each in (rgb, rgb.flip(1))]
-            images = [_warp_next(each, way[1][0]) for each, way in zip((rgb, rgb.flip(1)), ways, strict=True)]
+            starts = (None, None) if coarse is None else (coarse[0], coarse[1].flip(0))
+            videos = rgb, rgb.flip(1)
+            ways = [self._flows_to_next(each, start) for each, start in zip(videos, starts, strict=True)]
+            images = [_warp_next(each, way[1][0]) for each, way in zip(videos, ways, strict=True)]
         return {scale: (ways[0][scale], ways[1][scale]) for scale in ways[0]}, (images[0], images[1].flip(1))
 
-    def _flows_to_next(self, rgb: Tensor) -> dict[int, list[Tensor]]:
+    def _flows_to_next(self, rgb: Tensor, coarse: Tensor | None) -> dict[int, list[Tensor]]:
         """`(b t 3 h w) -> {s: [(b t-k 2 (h / s) (w / s)) for k]}`: the flow from each frame to the k-th next one."""
         b, scales = rgb.shape[0], sorted(set(STAGE_SCALES))
         here, there = rgb[:, :-1], rgb[:, 1:]
         step = max(1, CHUNK // (b * rgb.shape[-1] * rgb.shape[-2]))
         parts = [
-            self.spynet.flows(a.flatten(0, 1), c.flatten(0, 1), scales)
-            for a, c in zip(torch.split(here, step, 1), torch.split(there, step, 1), strict=True)
+            self.spynet.flows(
+                here[:, i : i + step].flatten(0, 1),
+                there[:, i : i + step].flatten(0, 1),
+                scales,
+                None if coarse is None else coarse[i : i + step],
+            )
+            for i in range(0, here.shape[1], step)
         ]
         joined = [
             torch.cat([rearrange(p, "(b t) c h w -> b t c h w", b=b) for p in s], 1) for s in zip(*parts, strict=True)
@@ -364,9 +391,8 @@ class VRT(nn.Module):
         base = F.interpolate(frame, scale_factor=self.config.upscale, mode="bilinear", align_corners=False)
         return base + self.conv_last(self.upsample(x))  # type: ignore[no-any-return]
 
-    def _interpolate(self, video: Tensor) -> Tensor:
-        """`(b 4 3 h w) -> (b 3 h w)`."""
-        mean = video.mean((1, 3, 4), keepdim=True)
+    def _interpolate(self, video: Tensor, mean: Tensor) -> Tensor:
+        """`(b 4 3 h w), (b 1 3 1 1) -> (b 3 h w)`."""
         features = self._features(_per_frame(self.conv_first, video - mean), {})
         x = self.linear_fuse(rearrange(features, "b t h w c -> b (t c) h w"))
         x = F.pad(F.leaky_relu(x, 0.2), (3, 3, 3, 3), mode="reflect")
