@@ -1,0 +1,316 @@
+"""The memory plan: how long windows are, into which tiles frames are cut, and how much memory that takes.
+
+Everything follows from the task, the clip, the arguments and how much memory there is in total, never from how much
+of it is free: the same script means the same bytes tomorrow. Sizes are in bytes, limits in GiB, as users write them.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from vs_vrt.task import TaskRow
+from vs_vrt.tiling import Tiles, layouts, overhead
+
+GIB = 1 << 30
+CLASSES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96, 128, 192, 256)  # GiB, as machines and cards are sold
+REPORTED = 1.08  # they report a little less than their name: firmware, drivers and error correction take some
+# Shares of the class. Windows leave room for VapourSynth's own caches, the encoder and the system; and for the network,
+# which on a CPU takes its share of the same memory. On a GPU the rest is for the driver, the screen, the workspaces of
+# convolutions, and gaps.
+HOST_SHARE, CPU_SHARE, GPU_SHARE = 0.4, 0.3, 0.75
+
+LENGTHS = (30, 24, 20, 16, 12, 10, 8, 6, 4, 2)  # frames
+SHORTEST = 6  # below it, no warm-up at all is within `TEMPORAL`
+TEMPORAL = 1.35  # the most that windows may cost in time, in multiply-adds against one pass over the whole sequence
+STEPS = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # pixels from tile to tile: multiples of every `align`
+TILE_OVERLAP = 24  # pixels; tiles of 256 and more then cost 1.25 times the frame at most: (256 / (256 - 24))^2 = 1.22
+
+TERMS = ("fixed", "pixel", "frame_pixel", "band_pixel")  # of a Footprint
+BAND_ROWS, HALO = 64, 2  # as in vs_vrt.models.blocks: the tail to full size works on bands of so many rows at least
+KEPT = 3  # windows of finished frames of a node: two in its cache, one that is made
+FLOAT = 4
+# In half precision, so much of the float32 bytes: features take half, while flows, offsets, positions and sums stay as
+# they are; about half is assumed to be features. Weights stay, and their halves are kept beside them.
+HALF_ACTIVATIONS, HALF_WEIGHTS = 0.75, 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What script and clip say. Sides of tiles are width, height in pixels of the input; None: ours to choose."""
+
+    width: int
+    height: int
+    made: int = 1  # frames that each frame of the clip becomes or, in an interpolation, that are made to follow it
+    pixel_bytes: int = 6  # of a finished frame: 6 for RGB48 and RGBH, 12 for RGBS
+    devices: int = 1
+    streams: int = 1  # windows that each device computes side by side
+    ram_limit: float | None = None  # GiB
+    vram_limit: float | None = None  # GiB of each device that is no CPU
+    length: int | None = None
+    overlap: int | None = None
+    tile: tuple[int, int] | None = None  # (0, 0): the whole frame
+    tile_overlap: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a clip is cut in time; what they mean is said at `vs_vrt.task.Sharing`."""
+
+    length: int
+    overlap: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is decided, and for what."""
+
+    row: TaskRow
+    request: Request
+    windows: Windows
+    tiles: Tiles | None  # None: the whole frame
+    precision: str
+    host_budget: float
+    device_budget: float
+
+    @property
+    def host_bytes(self) -> int:
+        """What all windows take of the RAM, the network not counted."""
+        return host_bytes(self.row, self.request, self.windows, is_tiled=self.tiles is not None)
+
+    @property
+    def device_bytes(self) -> int:
+        """What the network takes on each device."""
+        return device_bytes(self.row, self.request, self.windows, self.tiles, self.precision)
+
+    @property
+    def temporal(self) -> float:
+        """Multiply-adds against one pass over the whole sequence."""
+        return temporal(self.row, self.windows, self.request.made)
+
+    @property
+    def spatial(self) -> float:
+        """Multiply-adds against whole frames."""
+        size = self.request.height, self.request.width
+        return overhead(self.tiles, *size, self.row) if self.tiles else 1.0
+
+    def arguments(self) -> str:
+        """The plan as arguments of the call."""
+        text = f"length={self.windows.length}, overlap={self.windows.overlap}, "
+        if self.tiles is None:
+            return text + "tile=0"
+        tile, shared = (self.tiles.width, self.tiles.height), (self.tiles.overlap_w, self.tiles.overlap_h)
+        return text + f"tile={list(tile)}, tile_overlap={list(shared)}"
+
+    def summary(self) -> str:
+        """One line for the log."""
+        rows, columns = layouts(self.tiles, self.request.height, self.request.width, self.row)
+        parts = len(rows) * len(columns)
+        tiles = f"{parts} tiles a frame ({self.spatial:.2f}x)" if parts > 1 else "whole frames"
+        text = (
+            f"{self.arguments()}: {frames_read(self.row, self.windows)} frames a window ({self.temporal:.2f}x), "
+            f"{tiles}, "
+            f"about {self.device_bytes / GIB:.1f} GiB for the network and {self.host_bytes / GIB:.1f} GiB for windows"
+        )
+        tight = []
+        if self.device_bytes > self.device_budget:
+            tight.append(f"the network should have {self.device_budget / GIB:.1f} GiB at most")
+        if self.host_bytes > self.host_budget:
+            tight.append(f"windows should have {self.host_budget / GIB:.1f} GiB at most")
+        return text + "".join(f"; {each}, and memory may run out" for each in tight)
+
+
+def plan_windows(row: TaskRow, request: Request, ram_total: int) -> Windows:
+    """The longest windows of the ladder that fit the RAM; what was asked for is kept."""
+    if request.length is not None:
+        return Windows(request.length, _overlap(row, request.length, request))
+    ladder = [Windows(length, _overlap(row, length, request)) for length in _lengths(row, request)]
+    budget = host_budget(ram_total, request)
+    return next((each for each in ladder if host_bytes(row, request, each) <= budget), ladder[-1])
+
+
+def plan(
+    row: TaskRow, request: Request, windows: Windows, *, device: str, device_total: int, ram_total: int, precision: str
+) -> Plan:
+    """The largest tiles of the ladder that fit a device of that kind, "cpu" or another; what was asked for is kept."""
+    budget = device_budget(device, device_total, request)
+    ladder = _tile_ladder(row, request)
+    if request.tile is not None:
+        tiles = _given_tiles(row, request, request.tile)
+    else:
+        fitting = (each for each in ladder if device_bytes(row, request, windows, each, precision) <= budget)
+        tiles = next(fitting, ladder[-1])
+    return Plan(
+        row=row,
+        request=request,
+        windows=windows,
+        tiles=tiles,
+        precision=precision,
+        host_budget=host_budget(ram_total, request),
+        device_budget=budget,
+    )
+
+
+def smaller(plan: Plan) -> Plan | None:
+    """The plan with the next smaller tiles of the ladder, for when memory ran out; None: there are none."""
+
+    def pixels(tiles: Tiles | None) -> int:
+        return math.prod(_largest(tiles, plan.request, plan.row))
+
+    fewer = [each for each in _tile_ladder(plan.row, plan.request) if pixels(each) < pixels(plan.tiles)]
+    return replace(plan, tiles=fewer[0]) if fewer else None
+
+
+def memory_class(total: int) -> int:
+    """Bytes to GiB: what a machine or a card of that much memory is sold as."""
+    return max((each for each in CLASSES if each * GIB <= total * REPORTED), default=CLASSES[0])
+
+
+def host_budget(ram_total: int, request: Request) -> float:
+    """What windows may take. Of a limit half is theirs, as a network on the CPU may need the other half."""
+    return _limited(HOST_SHARE * memory_class(ram_total) * GIB, request.ram_limit, 0.5)
+
+
+def device_budget(device: str, total: int, request: Request) -> float:
+    """What networks may take on one device."""
+    if device == "cpu":
+        return _limited(CPU_SHARE * memory_class(total) * GIB, request.ram_limit, 0.5)
+    return _limited(GPU_SHARE * memory_class(total) * GIB, request.vram_limit, 1.0)
+
+
+def host_bytes(row: TaskRow, request: Request, windows: Windows, is_tiled: bool = True) -> int:
+    """What all windows together take of the RAM: those finished, and those that are made with all that they read."""
+    pixels = request.width * request.height
+    finished = windows.length * request.made * pixels * row.scale**2
+    read = frames_read(row, windows) * pixels * FLOAT
+    channels = 3 if row.sigma is None else 4
+    each = KEPT * finished * request.pixel_bytes + read * (3 + channels)  # as frames, and as what the network reads
+    if is_tiled:
+        each += finished * 3 * FLOAT  # where tiles are put together
+    return request.devices * request.streams * each + read * 3  # and the frames that neighbouring windows share
+
+
+def device_bytes(row: TaskRow, request: Request, windows: Windows, tiles: Tiles | None, precision: str) -> int:
+    """What one device needs: its streams share the weights."""
+    frames = frames_seen(row, windows)
+    height, width = _largest(tiles, request, row)
+    each = activation_bytes(row, frames, height, width, precision)
+    return weight_bytes(row, precision) + request.streams * each
+
+
+def network_bytes(row: TaskRow, frames: int, height: int, width: int, precision: str) -> int:
+    """What a device needs for `(frames 3 height width)`: weights, and the most that lies beside them at once."""
+    return weight_bytes(row, precision) + activation_bytes(row, frames, height, width, precision)
+
+
+def weight_bytes(row: TaskRow, precision: str) -> int:
+    """Of parameters and buffers."""
+    return int(row.memory.weights * (1 if precision == "fp32" else HALF_WEIGHTS))
+
+
+def activation_bytes(row: TaskRow, frames: int, height: int, width: int, precision: str) -> int:
+    """The most that lies in memory at once beside the weights."""
+    height, width = (max(-(-side // row.multiple) * row.multiple, row.min_size) for side in (height, width))
+    facts = (getattr(row.memory, name) for name in TERMS)
+    activations = sum(fact * term for fact, term in zip(facts, terms(frames, height, width), strict=True))
+    return int(activations * (1 if precision == "fp32" else HALF_ACTIVATIONS))
+
+
+def terms(frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """What the facts of a `Footprint` are multiplied by."""
+    bands = max(height // BAND_ROWS, 1)
+    rows = -(-height // bands) + 2 * min(HALO, bands - 1)
+    return 1, height * width, frames * height * width, rows * width
+
+
+def frames_read(row: TaskRow, windows: Windows) -> int:
+    """How many frames a window reads at most."""
+    if row.sharing == "blended":
+        return windows.length
+    early = max((k * windows.length - windows.overlap) % row.stride for k in range(row.stride))
+    return windows.length + 2 * windows.overlap + early
+
+
+def frames_seen(row: TaskRow, windows: Windows) -> int:
+    """How many frames the network sees at once."""
+    return row.num_frames if row.gives == "between" else max(frames_read(row, windows), row.num_frames)
+
+
+def temporal(row: TaskRow, windows: Windows, made: int = 1) -> float:
+    """Multiply-adds of all windows against one pass over the whole sequence."""
+    if row.gives == "between":
+        # Frames at a quarter look at those halfway, two of which are the neighbouring windows'; so on at an eighth.
+        return 1 + 2 * (math.log2(made + 1) - 1) / (made * windows.length)
+    if row.sharing == "blended":
+        return windows.length / max(windows.length - windows.overlap, 1)
+    return frames_read(row, windows) / windows.length
+
+
+def _limited(budget: float, limit: float | None, share: float) -> float:
+    return budget if limit is None else min(budget, limit * GIB * share)
+
+
+def _lengths(row: TaskRow, request: Request) -> list[int]:
+    """From the row's own on down. Attention spans half a blended window: other lengths would be filled up."""
+    if row.sharing == "blended":
+        least = 2 * request.overlap + 1 if request.overlap is not None else 0
+        return [each for each in (row.length, row.length // 2) if each >= least] or [least]
+    lowest = LENGTHS[-1] if _is_exact(row) else SHORTEST
+    return [each for each in LENGTHS if lowest <= each <= row.length and each % row.stride == 0]
+
+
+def default_overlap(row: TaskRow, length: int) -> int:
+    """The row's, or less where windows of that length would cost too much in time."""
+    if _is_exact(row):
+        return row.overlap
+    most = row.overlap
+    if row.sharing == "blended":
+        most = _most_blended(row, length)
+    fitting = (each for each in range(most, 0, -1) if temporal(row, Windows(length, each)) <= TEMPORAL)
+    return next(fitting, 0)
+
+
+def _overlap(row: TaskRow, length: int, request: Request) -> int:
+    """What was asked for, else ours; a length that was asked for keeps the row's, at whatever cost."""
+    if request.overlap is not None:
+        return request.overlap
+    if request.length is None:
+        return default_overlap(row, length)
+    return _most_blended(row, length) if row.sharing == "blended" else row.overlap
+
+
+def _most_blended(row: TaskRow, length: int) -> int:
+    """A frame lies in two windows at most, and each of them has enough frames that are its own."""
+    return max(min(row.overlap, (length - 1) // 2, length - row.num_frames), 0)
+
+
+def _is_exact(row: TaskRow) -> bool:
+    """Whether no frame looks further than the overlap: it is then no warm-up, and stays as it is."""
+    return temporal(row, Windows(row.length, row.overlap)) > TEMPORAL or row.gives == "between"
+
+
+def _tile_ladder(row: TaskRow, request: Request) -> list[Tiles | None]:
+    """From the whole frame on down; a rung that would be the whole frame is left out."""
+    across, down = request.tile_overlap or (TILE_OVERLAP, TILE_OVERLAP)
+    rungs = [Tiles(step + down, step + across, down, across) for step in STEPS]
+    size = request.height, request.width
+    return [None, *(each for each in rungs if _largest(each, request, row) != size)]
+
+
+def _given_tiles(row: TaskRow, request: Request, tile: tuple[int, int]) -> Tiles | None:
+    """What was asked for, with the overlap that was asked for or the least from ours on that fits the row's steps."""
+    size = request.width, request.height
+    if tile == (0, 0) or all(side >= whole for side, whole in zip(tile, size, strict=True)):
+        return None
+    shared = request.tile_overlap or tuple(_tile_overlap(side, row.align) for side in tile)
+    return Tiles(tile[1], tile[0], shared[1], shared[0])
+
+
+def _tile_overlap(tile: int, align: int) -> int:
+    least = max(tile - TILE_OVERLAP, (tile + 1) // 2)
+    step = least // align * align or align
+    return max(tile - step, 0)
+
+
+def _largest(tiles: Tiles | None, request: Request, row: TaskRow) -> tuple[int, int]:
+    """`height, width` of the largest tile."""
+    rows, columns = layouts(tiles, request.height, request.width, row)
+    return max(map(len, rows)), max(map(len, columns))
