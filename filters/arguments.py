@@ -7,11 +7,14 @@ from typing import Any
 
 from vs_vrt.errors import ArgumentError
 
+from .clip import MAX_SIDE
+
 # VapourSynth's names for matrices that convert without knowing more than the matrix.
 MATRICES = {"709": 1, "fcc": 4, "470bg": 5, "170m": 6, "240m": 7, "ycgco": 8, "2020ncl": 9}
 PRECISIONS = ("fp32", "fp16", "bf16")
 DEVICE = re.compile(r"[a-z]+(:\d+)?")
 MAX_LENGTH = 1000
+MAX_STREAMS = 16
 
 
 class Arguments:
@@ -74,14 +77,44 @@ class Arguments:
             remedy = f"weights={used}" if networks == 1 else f"weights=[{used}]"
             raise ArgumentError(f"weights takes {networks} at most here, not {len(files)} files; `{remedy}`")
 
-    def device(self) -> str | None:
-        """The name of the device, or None for the best one. Raises `ArgumentError`."""
-        names = self.all("device")
-        if len(names) > 1:
-            raise ArgumentError(f'device takes one device so far, not {len(names)}; `device="{names[0]}"`')
-        if names and not DEVICE.fullmatch(names[0]):
-            raise ArgumentError(f'device {names[0]!r} is no device; `device="cuda:0"` or `device="cpu"`')
-        return names[0] if names else None
+    def devices(self) -> list[str | None]:
+        """Names of devices, each to compute windows of its own; None is the best one. Raises `ArgumentError`."""
+        names = [str(name) for name in self.all("device")]
+        indices = self.all("device_index")
+        if names and indices:
+            raise ArgumentError('device and device_index say the same; `device="cuda:0"` alone')
+        for index in indices:
+            if index < 0:
+                raise ArgumentError(f"device_index {index} is no number of a GPU; `device_index=0`")
+        for name in names:
+            if not DEVICE.fullmatch(name):
+                raise ArgumentError(f'device {name!r} is no device; `device="cuda:0"` or `device="cpu"`')
+        return [*names, *(f"cuda:{index}" for index in indices)] or [None]
+
+    def sides(self, name: str, low: int) -> tuple[int, int] | None:
+        """`name=[width, height]`, or one number for both; 0 has a meaning of its own. Raises `ArgumentError`."""
+        values = self.all(name)
+        if not values:
+            return None
+        if len(values) > 2:
+            raise ArgumentError(
+                f"{name} takes a width and a height, not {len(values)} numbers; `{name}=[{values[0]}, {values[1]}]`"
+            )
+        for value in values:
+            if not low <= value <= MAX_SIDE and value != 0:
+                raise ArgumentError(f"{name} {value} is out of range; `{name}={low}` to `{name}={MAX_SIDE}`")
+        return int(values[0]), int(values[-1])
+
+    def flag(self, name: str) -> bool:
+        """True or False; False where it was not given. Raises `ArgumentError`."""
+        return bool(self.integer(name, 0, 1, 0))
+
+    def gibibytes(self, name: str) -> float | None:
+        """A size of memory. Raises `ArgumentError`."""
+        value = self.one(name)
+        if value is not None and not value > 0:
+            raise ArgumentError(f"{name} {value:g} is no size in GiB; `{name}=8`")
+        return None if value is None else float(value)
 
     def threshold(self) -> float | None:
         """`sc_threshold`: None trusts scene properties and else detects, 0 is off. Raises `ArgumentError`."""

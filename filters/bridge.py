@@ -8,12 +8,14 @@ from typing import Any
 from vs_vrt.errors import VrtError
 
 from . import tables
+from .description import describe_plan
 from .frames import InputFrame, Planes
 from .interpolate import plan_interpolate
 from .restoration import Restoration
 from .restore import plan_restore
 
 PLANS = {"restore": plan_restore, "interpolate": plan_interpolate}
+DESCRIPTIONS = {"plan": describe_plan}
 
 type Answer = tuple[str, str, Any]
 
@@ -43,8 +45,13 @@ def plan(function: str, arguments: dict[str, list[Any]]) -> Answer:
     return answer(PLANS[function], arguments)
 
 
+def describe(function: str, arguments: dict[str, list[Any]]) -> Answer:
+    """Rows of (key, type, values): what a call would take; `function` is a key of `DESCRIPTIONS`."""
+    return answer(DESCRIPTIONS[function], arguments)
+
+
 def restore_window(
-    restoration: Restoration, window: int, first: int, inputs: list[InputFrame], outputs: list[Planes]
+    restoration: Restoration, node: int, begin: int, first: int, inputs: list[InputFrame], outputs: list[Planes]
 ) -> Answer:
-    """Fills `outputs` with restored frames; rows of frame properties, and which frames only repeat the source's."""
-    return answer(restoration.restore_window, window, first, inputs, outputs)
+    """Fills `outputs` with restored frames; rows of properties for each, and lines for the log."""
+    return answer(restoration.restore_window, node, begin, first, inputs, outputs)

@@ -38,6 +38,7 @@ class ClipFacts:
 
 RGBS = ClipFacts(0, 0, 0, 0, 0, RGB, FLOAT, 32, 0, 0).format_id
 RGBH = ClipFacts(0, 0, 0, 0, 0, RGB, FLOAT, 16, 0, 0).format_id
+RGB48 = ClipFacts(0, 0, 0, 0, 0, RGB, INTEGER, 16, 0, 0).format_id
 
 
 def check_size(clip: ClipFacts, scale: int) -> None:
@@ -61,5 +62,17 @@ def check_clip(clip: ClipFacts) -> None:
 
 
 def working_format(clip: ClipFacts) -> int:
-    """The format in which windows travel: the clip's own where it is RGBS or RGBH, else RGBS."""
+    """The format in which frames come to windows: the clip's own where it is RGBS or RGBH, else RGBS."""
     return clip.format_id if clip.format_id in (RGBS, RGBH) else RGBS
+
+
+def carrier_format(clip: ClipFacts) -> int:
+    """The format in which restored frames wait: no wider than the clip's samples ask for."""
+    if clip.sample_type == INTEGER:
+        return RGB48
+    return RGBS if clip.bits == 32 else RGBH
+
+
+def sample_bytes(format_id: int) -> int:
+    """Of one sample of a format of windows."""
+    return 4 if format_id == RGBS else 2

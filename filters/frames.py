@@ -19,6 +19,8 @@ type Planes = list[Plane]  # R, G, B and, where the frame has one, alpha
 type InputFrame = tuple[Planes, int, int, Planes]
 type Array = NDArray[Any]
 
+PEAK = 65535  # windows travel in no other integer format than RGB48
+
 
 class FrameMemory:
     """Arrays over the memory of frames, which VapourSynth takes back after the call: nobody may keep one."""
@@ -54,29 +56,35 @@ def frame_memory() -> Iterator[FrameMemory]:
         raise RuntimeError(f"the engine kept {kept} views of frame memory")
 
 
-def read_video(memory: FrameMemory, frames: list[InputFrame], noise: Noise | None = None) -> "Tensor":
-    """`-> (t 3 h w)`, with a noise level `(t 4 h w)`: a float32 copy; samples that are not finite become 0.
+def read_video(memory: FrameMemory, frames: list[InputFrame], noise: Noise | None = None) -> tuple["Tensor", list[int]]:
+    """`-> (t 3 h w), (t)`, with a noise level `(t 4 h w)`: a float32 copy, and how many samples were not finite.
 
-    The channels are R, G, B, and the noise level over 255.
+    Those become 0. The channels are R, G, B, and the noise level over 255.
     """
     import torch
 
     _, width, height, _, _ = frames[0][0][0]
     video = np.zeros((len(frames), 4 if noise else 3, height, width), dtype=np.float32)
+    strange = []
     for target, (planes, _, _, levels) in zip(video, frames, strict=True):
         for channel, plane in zip(target, planes[:3] + levels, strict=False):
             np.copyto(channel, memory.array(plane))
-    # Before anything looks at the frames: what is no number would hide a scene cut.
-    np.nan_to_num(video, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        if planes[0][4] == "u2":
+            target[:3] /= PEAK
+        # Before anything looks at the frames: what is no number would hide a scene cut.
+        strange.append(target[:3].size - int(np.isfinite(target[:3]).sum()))
+        np.nan_to_num(target, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     if noise:
         noise.normalise(video[:, 3])
-    return torch.from_numpy(video)
+    return torch.from_numpy(video), strange
 
 
 def write_frame(memory: FrameMemory, frame: "Tensor", planes: Planes) -> None:
-    """`(3 h w)`: into a frame's R, G and B planes."""
+    """`(3 h w)`: into a frame's R, G and B planes. Integers hold 0 to 1, floats whatever comes."""
     for channel, plane in zip(frame.numpy(), planes[:3], strict=True):
-        np.copyto(memory.array(plane), channel, casting="same_kind")
+        if plane[4] == "u2":
+            channel = np.rint(np.clip(channel, 0, 1) * PEAK)
+        np.copyto(memory.array(plane), channel, casting="unsafe")
 
 
 def scale_alpha(memory: FrameMemory, source: Plane, target: Plane) -> None:

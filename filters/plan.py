@@ -3,19 +3,21 @@
 from dataclasses import replace
 
 from vs_vrt.checkpoint import locate
+from vs_vrt.engine import total_ram
 from vs_vrt.errors import ArgumentError
+from vs_vrt.memory import Request, plan_windows
 from vs_vrt.task import TaskRow
 
-from .arguments import MATRICES, MAX_LENGTH, PRECISIONS, Arguments
-from .clip import RGB, RGBS, ClipFacts, check_size
+from .arguments import MATRICES, MAX_LENGTH, MAX_STREAMS, PRECISIONS, Arguments
+from .clip import RGB, RGBH, RGBS, ClipFacts, carrier_format, check_size, sample_bytes
 from .noise import plan_noise
 from .restoration import Restoration
 
 INTERPOLATION = "vfi"  # the task of networks that make frames in between
-NOT_YET = ("tile", "tile_overlap")
-# Two windows are kept for seeking while a third is computed.
-WINDOW_BYTES = 2 << 30
-LENGTHS = (30, 24, 20, 16, 12, 10, 8, 6, 5, 4)
+BLENDS = ("ramp", "official")
+PREVIEW_OVERLAP = 2  # frames on each side: enough to see what a network does
+MIN_TILE = 16  # pixels; 0 is the whole frame
+PUBLISHED_TILE, PUBLISHED_OVERLAP = 128, 20  # of the official procedure
 
 
 def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: int = 1) -> Restoration:
@@ -23,18 +25,19 @@ def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: in
     path = locate(row, arguments.one("weights"))
     check_size(clip, row.scale)
     refuse_unusable(arguments, row)
-    row = replace(
-        row,
-        length=arguments.integer("length", 1, MAX_LENGTH, default_length(row, clip, factor)),
-        # The last frame of a window needs the next one, or nothing comes between the two.
-        overlap=arguments.integer("overlap", int(factor > 1), MAX_LENGTH, row.overlap),
-    )
-    device = arguments.device()
+    preview, official = arguments.flag("preview"), is_official(arguments)
+    if preview:
+        row = replace(row, sharing="segments", stride=1, length=1, overlap=min(row.overlap, PREVIEW_OVERLAP))
+    if clip.format_id == RGBH:
+        row = replace(row, half_safe=True)  # who gives half precision asks for it
+    request = make_request(arguments, clip, row, factor)
+    if official and request.length == 0:
+        row, request = as_one_window(row, request, clip)
+    windows = plan_windows(row, request, total_ram())
+    devices = arguments.devices()
     precision = arguments.choice("precision", PRECISIONS)
-    if precision == "fp16" and device == "cpu":
+    if precision == "fp16" and "cpu" in devices:
         raise ArgumentError('a CPU does not compute in fp16; `precision="bf16"` or `precision="fp32"`')
-    if precision is None and clip.format_id == RGBS:
-        precision = "fp32"
     matrix = arguments.choice("matrix", MATRICES)
     if matrix and clip.color_family == RGB:
         raise ArgumentError(f'matrix="{matrix}" says how YUV was made, and the clip is RGB; `leave matrix out`')
@@ -42,28 +45,81 @@ def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: in
         row=row,
         checkpoint=path,
         clip=clip,
+        windows=windows,
+        request=request,
+        sharing="segments" if row.sharing == "segments" else "average" if official else "ramp",
         factor=factor,
-        device=device,
-        precision=precision,
-        threshold=arguments.threshold(),
+        devices=devices,
+        precision="fp32" if precision is None and clip.format_id == RGBS else precision,
+        threshold=0 if official else arguments.threshold(),
         matrix=-1 if matrix is None else MATRICES[matrix],
         noise=plan_noise(arguments, row, clip),
+        preview=preview,
+        official=official,
     )
 
 
-def default_length(row: TaskRow, clip: ClipFacts, factor: int) -> int:
-    """The row's length, or what a window of finished frames leaves room for; by the frame's size alone."""
-    frames = 3 * 4 * clip.width * clip.height * row.scale**2 * factor  # bytes in float32, of what a frame becomes
-    return next((length for length in LENGTHS if length <= row.length and length * frames <= WINDOW_BYTES), LENGTHS[-1])
+def make_request(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: int) -> Request:
+    """What script and clip say of windows, tiles and memory. Raises `ArgumentError`."""
+    preview, official = arguments.flag("preview"), is_official(arguments)
+    length = arguments.integer("length", 0 if official else 1, MAX_LENGTH, row.length)
+    # The last frame of a window needs the next one, or nothing comes between the two.
+    overlap = arguments.integer("overlap", int(factor > 1), MAX_LENGTH, row.overlap)
+    if row.sharing == "blended" and length:
+        most = length - 1 if official else length // 2
+        if arguments.given("overlap") and overlap > most:
+            raise ArgumentError(f"overlap {overlap} is too much for windows of {length} frames; `overlap={most}`")
+        overlap = min(overlap, most)
+    tile = arguments.sides("tile", MIN_TILE)
+    if tile and any(tile):
+        tile = tile[0] or clip.width, tile[1] or clip.height
+    return Request(
+        width=clip.width,
+        height=clip.height,
+        made=max(factor - 1, 1),
+        pixel_bytes=3 * sample_bytes(carrier_format(clip)),
+        devices=len(arguments.devices()),
+        streams=arguments.integer("num_streams", 1, MAX_STREAMS, 1),
+        ram_limit=arguments.gibibytes("ram_limit"),
+        vram_limit=arguments.gibibytes("vram_limit"),
+        length=length if preview or official or arguments.given("length") else None,
+        overlap=overlap if preview or official or arguments.given("overlap") else None,
+        tile=tile or ((PUBLISHED_TILE,) * 2 if official else None),
+        tile_overlap=arguments.sides("tile_overlap", 0) or ((PUBLISHED_OVERLAP,) * 2 if official else None),
+    )
+
+
+def is_official(arguments: Arguments) -> bool:
+    """Whether windows and tiles are to join as in the test program of VRT's authors."""
+    return bool(arguments.one("blend") == "official")
+
+
+def as_one_window(row: TaskRow, request: Request, clip: ClipFacts) -> tuple[TaskRow, Request]:
+    """The whole clip, mirrored at its end to a multiple of the attention window: what length 0 means officially."""
+    span = row.config.get("window_size", (6,))[0]
+    return replace(row, num_frames=-(-clip.num_frames // span) * span), replace(request, length=clip.num_frames)
 
 
 def refuse_unusable(arguments: Arguments, row: TaskRow) -> None:
     """Raises `ArgumentError` for arguments that the model has no use for: none is ever silently ignored."""
-    for name in NOT_YET:
-        if arguments.given(name):
-            raise ArgumentError(f"{name} is not supported yet; `leave {name} out`")
+    blend = arguments.choice("blend", BLENDS)
+    if blend and not row.architecture.startswith("vrt:"):
+        raise ArgumentError(
+            f"blend says how windows of VRT join, and {row.model} is another network; `leave blend out`"
+        )
+    if arguments.flag("preview"):
+        refuse(arguments, ("length", "overlap", "blend"), "a preview has one short window", "preview=False")
+    if blend == "official":
+        refuse(arguments, ("sc_threshold",), "the official procedure knows no cuts", "leave sc_threshold out")
     if arguments.given("sigma") and arguments.given("sigma_clip"):
         raise ArgumentError("sigma and sigma_clip exclude each other; `sigma=` for one level, `sigma_clip=` for a map")
     for name in ("sigma", "sigma_clip"):
         if arguments.given(name) and row.sigma is None:
             raise ArgumentError(f"model {row.model} takes no noise level; `leave {name} out`")
+
+
+def refuse(arguments: Arguments, names: tuple[str, ...], reason: str, remedy: str) -> None:
+    """Raises `ArgumentError` if one of the arguments was given."""
+    for name in names:
+        if arguments.given(name):
+            raise ArgumentError(f"{name} has no use here: {reason}; `{remedy}`")

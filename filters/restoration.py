@@ -1,23 +1,23 @@
-"""The part of one network in a call of `core.vrt.*`, and the restoration of its windows."""
+"""The part of one network in a call of `core.vrt.*`: what is to be done, as the native plugin reads it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vs_vrt.memory import Request, Windows
 from vs_vrt.task import TaskRow
+from vs_vrt.windows import stubs
 
-from .clip import ClipFacts, working_format
-from .frames import FrameMemory, InputFrame, Planes, frame_memory, read_video, scale_alpha, write_frame
+from .clip import ClipFacts, carrier_format, working_format
+from .frames import InputFrame, Planes, frame_memory, read_video
 from .noise import Noise
-from .scene_properties import find_cuts
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vs_vrt.restorer import Restorer
+from .window import Filled, Window
+from .workers import Workers
 
 type Rows = list[tuple[str, str, list[Any]]]  # key, "i" or "s", values
+
+SHARING = {"segments": 0, "ramp": 1, "average": 2}  # Sharing in native/plugin/grid.h
 
 
 @dataclass(kw_only=True)
@@ -27,20 +27,38 @@ class Restoration:
     row: TaskRow
     checkpoint: Path
     clip: ClipFacts
+    sharing: str = "segments"  # a key of SHARING
+    windows: Windows
+    request: Request
     factor: int = 1  # frames that each frame becomes: above 1 it stays as it is, and factor - 1 are made to follow it
-    device: str | None
+    devices: Sequence[str | None] = (None,)
     precision: str | None
     threshold: float | None
     matrix: int  # of the argument, -1 where it was not given
     noise: Noise | None = None
-    restorer: "Restorer | None" = None  # loaded at the first frame
+    preview: bool = False
+    official: bool = False  # tiles join as in the test program of VRT's authors
 
     def __post_init__(self) -> None:
         self.width = self.clip.width * self.row.scale
         self.height = self.clip.height * self.row.scale
         self.made = max(self.factor - 1, 1)
-        self.length, self.overlap = self.row.length, self.row.overlap
-        self.format = working_format(self.clip)
+        self.num_frames = self.clip.num_frames
+        self.length, self.overlap = self.windows.length, self.windows.overlap
+        self.sharing_code = SHARING[self.sharing]
+        self.stride = 1 if self.preview else self.row.stride
+        self.format, self.carrier = working_format(self.clip), carrier_format(self.clip)
+        self.nodes = len(self.devices) * self.request.streams
+        self.workers = Workers(
+            row=self.row,
+            checkpoint=self.checkpoint,
+            devices=self.devices,
+            precision=self.precision,
+            request=self.request,
+            windows=self.windows,
+            official=self.official,
+            remedy=self.remedy(),
+        )
         self.message = (
             f"vrt: {self.row.task} by {self.row.model} ({self.checkpoint.name}, {self.row.license}), "
             f"{self.clip.width}x{self.clip.height} to {self.width}x{self.height}, {self.extras()}"
@@ -53,74 +71,60 @@ class Restoration:
         return factor + (f"{self.noise}, " if self.noise else "")
 
     def restore_window(
-        self, window: int, first: int, inputs: list[InputFrame], outputs: list[Planes]
-    ) -> tuple[Rows, list[int]]:
-        """Makes the frames of one window; `inputs` starts at frame `first` of the clip. Raises `VrtError`.
+        self, node: int, begin: int, first: int, inputs: list[InputFrame], outputs: list[Planes]
+    ) -> tuple[list[Rows], list[str]]:
+        """Makes the frames of the window that restores from frame `begin` of the clip and reads from frame `first`.
 
-        Answers their properties, and for each made by interpolation whether it repeats the last frame of a scene.
+        Answers the properties of each, and what the log should say. Raises `VrtError`.
         """
         from vs_vrt import engine
 
-        start = window * self.length
         count = len(outputs) // self.made
-        keep = range(start - first, start - first + count)
-        restorer = self.restorer = self.restorer or self.load()
-        with engine.memory_errors(restorer.device, self.smaller()), frame_memory() as memory:
-            video = read_video(memory, inputs, self.noise)
-            cuts = engine.run(restorer.device, self.fill, restorer, memory, video, inputs, keep, outputs)
-        # A video ends where its clip does: a window reads at least the next frame.
-        ends = [int(n == len(cuts) or cuts[n]) for n in keep for _ in range(self.factor - 1)]
-        properties: Rows = [
-            ("VrtTask", "s", [self.row.task]),
-            ("VrtModel", "s", [self.row.model]),
-            ("VrtPrecision", "s", [restorer.precision]),
-            ("VrtWindow", "i", [start * self.factor, (start + count) * self.factor - 1]),
+        keep = range(begin - first, begin - first + count)
+        with frame_memory() as memory:
+            with engine.memory_errors("cpu", self.remedy()):
+                video, strange = read_video(memory, inputs, self.noise)
+            window = Window(memory, video, inputs, keep, outputs, self.factor, self.threshold)
+            filled = self.workers.run(node, window.fill)
+        common = self.common_properties(filled, begin, begin + count)
+        marks = self.marks(filled.cuts, keep, begin)
+        properties = [
+            common + marks[n] + ([("VrtNonFinite", "i", [strange[n]])] if strange[n] else [])
+            for n in keep
+            for _ in range(self.made)
         ]
-        return properties, ends
+        return properties, self.workers.take_notes()
 
-    def load(self) -> "Restorer":
-        """The network on its device. Raises `VrtError`."""
-        from vs_vrt import checkpoint, engine
-        from vs_vrt.restorer import choose_precision, load_restorer
-
-        device = engine.resolve(self.device)
-        # Not on the device's thread: a download takes minutes.
-        path = checkpoint.obtain(self.row, self.checkpoint)
-        precision = choose_precision(self.precision, self.row, device)
-        with engine.memory_errors(device, self.smaller()):
-            return engine.run(device, load_restorer, self.row, path, device, precision)
-
-    def fill(
-        self,
-        restorer: "Restorer",
-        memory: FrameMemory,
-        video: "Tensor",
-        inputs: list[InputFrame],
-        keep: range,
-        outputs: list[Planes],
-    ) -> list[bool]:
-        """`(t c h w) -> (t - 1)`: makes `outputs` from the frames `keep`, tells the cuts; on the device's thread."""
-        cuts = find_cuts(video[:, :3], inputs, self.threshold)
-        made = self.frames(restorer, video, cuts, keep)
-        for i, (planes, frame) in enumerate(zip(outputs, made, strict=True)):
-            write_frame(memory, frame, planes)
-            source = inputs[keep.start + i // self.made][0]
-            for small, large in zip(source[3:], planes[3:], strict=True):
-                scale_alpha(memory, small, large)
-        return cuts
-
-    def frames(self, restorer: "Restorer", video: "Tensor", cuts: Sequence[bool], keep: range) -> "Iterator[Tensor]":
-        """`(t c h w), (t - 1), (t') -> t' x (3 H W)`, or with a factor `t' x (factor - 1) x (3 h w)`: those to make."""
-        if self.factor == 1:
-            return restorer.restore(video, cuts, keep)
-        frames = restorer.interpolate(video, cuts, keep, self.factor)
-        return (frame for n, frame in enumerate(frames) if n % self.factor)
-
-    def smaller(self) -> str:
-        """What to lower when memory runs out."""
+    def remedy(self) -> str:
+        """What to lower when memory has run out and the tiles are small already."""
         if self.length > 1:
             return f"length={self.length // 2}"
         # An interpolation needs its overlap.
         if self.overlap and self.factor == 1:
             return f"overlap={self.overlap // 2}"
         return "clip.std.CropAbs(width=640, height=360)"
+
+    def common_properties(self, filled: Filled, begin: int, end: int) -> Rows:
+        """What all frames of a window say."""
+        rows: Rows = [
+            ("VrtTask", "s", [self.row.task]),
+            ("VrtModel", "s", [self.row.model]),
+            ("VrtPrecision", "s", [filled.precision]),
+            ("VrtWindow", "i", [begin * self.factor, end * self.factor - 1]),
+        ]
+        if filled.tiles:
+            rows.append(("VrtTile", "i", [filled.tiles.width, filled.tiles.height]))
+        if filled.fallback:
+            rows.append(("VrtFallback", "s", [filled.fallback]))
+        if self.preview:
+            rows.append(("VrtPreview", "i", [1]))
+        return rows
+
+    def marks(self, cuts: list[bool], keep: range, begin: int) -> dict[int, Rows]:
+        """By frame, for our own nodes: it repeats the source's frame, or another window knows its scene better."""
+        if self.factor > 1:  # a window reads at least the next frame, but for the clip's last one
+            return {n: [("_vrt_repeat", "i", [1])] if n == len(cuts) or cuts[n] else [] for n in keep}
+        if self.sharing != "ramp":
+            return {n: [] for n in keep}
+        stub = stubs(cuts, self.overlap, begin > 0, begin + len(keep) < self.clip.num_frames)
+        return {n: [("_vrt_dropped", "i", [1])] if stub[n] else [] for n in keep}

@@ -50,8 +50,8 @@ def choose_task(arguments: Arguments) -> str:
 def plan_space_time(arguments: Arguments, clip: ClipFacts) -> list[Restoration]:
     """Super-resolution, then twice as many frames: VRT's report finds this order better than the other one.
 
-    `model` and `overlap` are the super-resolution's, `length` is for both, `weights` has a file for each. Raises
-    `VrtError`.
+    `model`, `overlap`, `blend` and the tiles are the super-resolution's, `weights` has a file for each, and the rest is
+    for both. Raises `VrtError`.
     """
     arguments.check_weights(2)
     weights = arguments.all("weights")
@@ -59,7 +59,8 @@ def plan_space_time(arguments: Arguments, clip: ClipFacts) -> list[Restoration]:
     mine = 0 if weights and Path(weights[0]).name in interpolations else 1  # it alone: the first has its own already
     first = arguments.replaced(task=["sr4"], weights=weights[:mine])
     larger = plan_network(first, clip, choose_row(first))
-    second = arguments.replaced(task=[INTERPOLATION], weights=weights[mine:], model=[], overlap=[])
+    own: dict[str, list[Any]] = {name: [] for name in ("model", "overlap", "blend", "tile", "tile_overlap")}
+    second = arguments.replaced(**own | {"task": [INTERPOLATION], "weights": weights[mine:]})
     # In the clip's own format, although it is the working format by then: what follows from the format is said once.
     clip = replace(clip, width=larger.width, height=larger.height)
     return [larger, plan_network(second, clip, choose_row(second), factor=2)]

@@ -48,6 +48,13 @@ def texture_clip(seed: int, frames: int, format: int = vs.RGBS) -> vs.VideoNode:
     return rgb.resize.Bicubic(format=format, matrix=None if family == vs.RGB else vs.MATRIX_BT709)
 
 
+def carried(restored: vs.VideoNode, format: vs.VideoFormat) -> vs.VideoNode:
+    """Restored frames as they wait to be fetched."""
+    if format.sample_type == vs.INTEGER:
+        return restored.resize.Bicubic(format=vs.RGB48, range=1)
+    return restored.resize.Bicubic(format=vs.RGBS if format.bits_per_sample == 32 else vs.RGBH)
+
+
 def untouchable(clip: vs.VideoNode) -> vs.VideoNode:
     """The clip, for looking at from outside alone: who asks for a frame fails."""
 

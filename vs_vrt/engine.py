@@ -1,9 +1,12 @@
-"""One thread for each device: all torch work of a device runs on it, one window after the other."""
+"""One thread for each stream of a device: all its torch work runs there, one window after the other."""
 
+import gc
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vs_vrt.errors import DeviceError, OutOfMemory
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 _threads: dict[str, ThreadPoolExecutor] = {}
+_gates: dict[str, "Gate"] = {}
 _lock = threading.Lock()
 
 
@@ -40,24 +44,99 @@ def resolve(name: str | None) -> "torch.device":
     return device
 
 
-def run[**P, R](device: "torch.device", function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Runs `function` on the device's thread and waits, with the GIL released.
+def run[**P, R](device: "torch.device", stream: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Runs `function` on the thread of a device's stream, once the device's gate lets it in; waits without the GIL.
 
     Raises what it raises, and `DeviceError` once Python shuts down.
     """
-    name = str(device)
+    name = f"{device}/{stream}"
+
+    def through_gate() -> R:
+        with gate(device).inside():
+            return function(*args, **kwargs)
+
     with _lock:
         if name not in _threads:
-            _threads[name] = ThreadPoolExecutor(1, thread_name_prefix=f"vrt-{name}")
+            _threads[name] = ThreadPoolExecutor(1, f"vrt-{name}", _enter_stream, (device, stream))
         try:
-            future = _threads[name].submit(function, *args, **kwargs)
+            future = _threads[name].submit(through_gate)
         except RuntimeError as error:
             raise DeviceError("Python is shutting down; `ask for frames before the script ends`") from error
     return future.result()
 
 
+def _enter_stream(device: "torch.device", stream: int) -> None:
+    """Streams of a GPU overlap; the first one is the default stream."""
+    import torch
+
+    if stream and device.type == "cuda":
+        torch.cuda.set_stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+
+
+class Gate:
+    """Lets the streams of a device compute side by side or, once memory has run out, one by one."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._narrow = False
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Waits for its turn and takes it."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._narrow and self._inside))
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def narrow(self) -> bool:
+        """From now on one by one; whether that is news."""
+        with self._changed:
+            news, self._narrow = not self._narrow, True
+            return news
+
+
+def gate(device: "torch.device") -> Gate:
+    """The device's own, as long as the process lives."""
+    with _lock:
+        return _gates.setdefault(str(device), Gate())
+
+
+def total_ram() -> int:
+    """Bytes of this machine, or of the part of it that this process may use."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return pages
+    return min(pages, int(limit)) if limit.isdecimal() else pages
+
+
+def total_memory(device: "torch.device") -> int:
+    """Bytes of the device; a CPU has the machine's."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return total_ram()
+
+
+def release_caches(device: "torch.device") -> None:
+    """Gives memory back that is only kept for later."""
+    import torch
+
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 @contextmanager
-def memory_errors(device: "torch.device", remedy: str) -> Iterator[None]:
+def memory_errors(device: "torch.device | str", remedy: str) -> Iterator[None]:
     """Turns every way in which memory runs out into `OutOfMemory`."""
     import torch
 

@@ -86,13 +86,15 @@ std::vector<Entry> to_entries(const Api &p, Object *rows) {
     for (py::Size row = 0; row < p.PyList_Size(rows); ++row) {
         Object *item = p.PyList_GetItem(rows, row);
         Object *values = p.PyTuple_GetItem(item, 2);
-        Entry entry{to_string(p, p.PyTuple_GetItem(item, 0)), {}, {}, to_string(p, p.PyTuple_GetItem(item, 1)) == "s"};
+        const std::string type = to_string(p, p.PyTuple_GetItem(item, 1));
+        Entry entry{to_string(p, p.PyTuple_GetItem(item, 0)), type.empty() ? 's' : type[0], {}, {}, {}};
         for (py::Size i = 0; i < p.PyList_Size(values); ++i) {
             Object *value = p.PyList_GetItem(values, i);
-            if (entry.is_string)
-                entry.strings.push_back(to_string(p, value));
-            else
-                entry.ints.push_back(p.PyLong_AsLongLong(value));
+            switch (entry.type) {
+                case 'i': entry.ints.push_back(p.PyLong_AsLongLong(value)); break;
+                case 'f': entry.floats.push_back(p.PyFloat_AsDouble(value)); break;
+                default: entry.strings.push_back(to_string(p, value));
+            }
         }
         entries.push_back(std::move(entry));
     }
@@ -172,16 +174,18 @@ Ref to_list(const Api &p, const std::vector<Plane> &planes) {
 Step to_step(const Api &p, Object *list, py::Size index) {
     Ref item = borrowed(p, p.PyList_GetItem(list, index));
     Object *object = item.get();
-    Step step{nullptr,
-              attribute(p, object, "width"),
-              attribute(p, object, "height"),
-              attribute(p, object, "length"),
-              attribute(p, object, "overlap"),
-              attribute(p, object, "factor"),
-              attribute(p, object, "made"),
-              attribute(p, object, "format"),
-              attribute(p, object, "matrix"),
-              attribute_text(p, object, "message")};
+    Step step{};
+    step.grid = {attribute(p, object, "num_frames"), static_cast<Sharing>(attribute(p, object, "sharing_code")),
+                 attribute(p, object, "length"), attribute(p, object, "overlap"), attribute(p, object, "stride")};
+    step.width = attribute(p, object, "width");
+    step.height = attribute(p, object, "height");
+    step.factor = attribute(p, object, "factor");
+    step.made = attribute(p, object, "made");
+    step.format = attribute(p, object, "format");
+    step.carrier = attribute(p, object, "carrier");
+    step.nodes = attribute(p, object, "nodes");
+    step.matrix = attribute(p, object, "matrix");
+    step.message = attribute_text(p, object, "message");
     step.restoration = std::make_shared<Restoration>(p, item.release());
     return step;
 }
@@ -212,30 +216,44 @@ Outcome plan(const char *function, const VSMap *in, const VSAPI *vsapi, std::vec
     return outcome;
 }
 
-Outcome restore_window(const Step &step, int window, int first, const std::vector<InputFrame> &inputs,
-                       const std::vector<std::vector<Plane>> &outputs) {
+Outcome describe(const char *function, const VSMap *in, const VSAPI *vsapi) {
     Outcome outcome;
-    const Api &p = *step.restoration->python;
-    Gil gil(&p);
+    const Api *p = py::api(outcome.error);
+    if (!p) return outcome;
+    Gil gil(p);
     if (!gil.ok()) return outcome.error = kGone, outcome;
-    Ref frames_in = list(p), frames_out = list(p);
-    for (const InputFrame &frame : inputs) {
-        Ref planes = to_list(p, frame.planes), noise = to_list(p, frame.noise);
-        Ref prev = number(p, frame.scene_prev), next = number(p, frame.scene_next);
-        append(p, frames_in, tuple(p, {&planes, &prev, &next, &noise}));
-    }
-    for (const std::vector<Plane> &planes : outputs) append(p, frames_out, to_list(p, planes));
-    Ref self = borrowed(p, step.restoration->object), k = number(p, window), start = number(p, first);
-    Ref value = call(p, "restore_window", tuple(p, {&self, &k, &start, &frames_in, &frames_out}), outcome);
-    if (!value) return outcome;
-    outcome.entries = to_entries(p, p.PyTuple_GetItem(value.get(), 0));
-    Object *repeats = p.PyTuple_GetItem(value.get(), 1);
-    for (py::Size i = 0; i < p.PyList_Size(repeats); ++i)
-        outcome.repeats.push_back(p.PyLong_AsLongLong(p.PyList_GetItem(repeats, i)));
+    Ref name = text(*p, std::string(function)), arguments = to_dict(*p, in, vsapi);
+    Ref value = call(*p, "describe", tuple(*p, {&name, &arguments}), outcome);
+    if (value) outcome.entries = to_entries(*p, value.get());
     return outcome;
 }
 
-void log_place(const Outcome &outcome, VSCore *core, const VSAPI *vsapi) {
+Outcome restore_window(const Restoration &restoration, const WindowFrames &window) {
+    Outcome outcome;
+    const Api &p = *restoration.python;
+    Gil gil(&p);
+    if (!gil.ok()) return outcome.error = kGone, outcome;
+    Ref inputs = list(p), outputs = list(p);
+    for (const InputFrame &frame : window.inputs) {
+        Ref planes = to_list(p, frame.planes), noise = to_list(p, frame.noise);
+        Ref prev = number(p, frame.scene_prev), next = number(p, frame.scene_next);
+        append(p, inputs, tuple(p, {&planes, &prev, &next, &noise}));
+    }
+    for (const std::vector<Plane> &planes : window.outputs) append(p, outputs, to_list(p, planes));
+    Ref self = borrowed(p, restoration.object), node = number(p, window.node);
+    Ref begin = number(p, window.begin), first = number(p, window.first);
+    Ref value = call(p, "restore_window", tuple(p, {&self, &node, &begin, &first, &inputs, &outputs}), outcome);
+    if (!value) return outcome;
+    Object *frames = p.PyTuple_GetItem(value.get(), 0), *notes = p.PyTuple_GetItem(value.get(), 1);
+    for (py::Size i = 0; i < p.PyList_Size(frames); ++i)
+        outcome.properties.push_back(to_entries(p, p.PyList_GetItem(frames, i)));
+    for (py::Size i = 0; i < p.PyList_Size(notes); ++i)
+        outcome.notes.push_back(to_string(p, p.PyList_GetItem(notes, i)));
+    return outcome;
+}
+
+void log_notes(const Outcome &outcome, VSCore *core, const VSAPI *vsapi) {
+    for (const std::string &note : outcome.notes) vsapi->logMessage(mtInformation, note.c_str(), core);
     if (!outcome.where.empty()) vsapi->logMessage(mtWarning, ("vrt: raised at " + outcome.where).c_str(), core);
 }
 
@@ -244,9 +262,11 @@ void set_entries(const std::vector<Entry> &entries, VSMap *map, const VSAPI *vsa
         const char *key = entry.key.c_str();
         vsapi->mapDeleteKey(map, key);
         for (int64_t value : entry.ints) vsapi->mapSetInt(map, key, value, maAppend);
+        for (double value : entry.floats) vsapi->mapSetFloat(map, key, value, maAppend);
         for (const std::string &value : entry.strings)
             vsapi->mapSetData(map, key, value.data(), static_cast<int>(value.size()), dtUtf8, maAppend);
-        if (entry.ints.empty() && entry.strings.empty()) vsapi->mapSetEmpty(map, key, entry.is_string ? ptData : ptInt);
+        if (vsapi->mapNumElements(map, key) < 0)
+            vsapi->mapSetEmpty(map, key, entry.type == 'i' ? ptInt : entry.type == 'f' ? ptFloat : ptData);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "grid.h"
 #include "python_api.h"
 #include "vapoursynth/VapourSynth4.h"
 
@@ -29,20 +30,32 @@ struct InputFrame {
 // A frame property, or one value of a function that answers with a map.
 struct Entry {
     std::string key;
+    char type;  // 'i', 'f' or 's': which of these it has
     std::vector<int64_t> ints;
+    std::vector<double> floats;
     std::vector<std::string> strings;
-    bool is_string;
 };
 
 class Restoration;  // a Python object; see bridge.cpp
 
-// What Python decided that one network is to do. Frames k*length .. (k+1)*length - 1 are the business of window k,
-// which reads `overlap` frames more on each side and makes `made` new frames for each. Where `factor` is above 1 the
-// frames themselves stay: each becomes `factor` frames, itself and those made.
+// What Python decided that one network is to do: it makes `made` frames of each that a window restores. Where `factor`
+// is above 1 the frames themselves stay: each becomes `factor` frames, itself and those made.
 struct Step {
     std::shared_ptr<Restoration> restoration;
-    int width, height, length, overlap, factor, made, format, matrix;
+    Grid grid;
+    int width, height, factor, made;
+    int format, carrier;  // what the network is given, and what it fills
+    int nodes;            // windows in flight at most
+    int matrix;
     std::string message;  // for the log
+};
+
+// A window as Python sees it.
+struct WindowFrames {
+    int node;          // which of the nodes computes it
+    int begin, first;  // the first frame that it restores, and that it reads
+    std::vector<InputFrame> inputs;
+    std::vector<std::vector<Plane>> outputs;
 };
 
 // What came of a call into Python. Where `error` is not empty it is the text for the user, and `where` the
@@ -50,7 +63,8 @@ struct Step {
 struct Outcome {
     std::string error, where;
     std::vector<Entry> entries;
-    std::vector<int64_t> repeats;  // of a window: for each made frame, whether it repeats the source's
+    std::vector<std::vector<Entry>> properties;  // of a window: of each made frame
+    std::vector<std::string> notes;              // of a window: for the log
 };
 
 Outcome query(const char *function, const char *plugin_version);
@@ -58,11 +72,13 @@ Outcome query(const char *function, const char *plugin_version);
 // What a call of the function comes to: networks that run one after the other, at least one.
 Outcome plan(const char *function, const VSMap *in, const VSAPI *vsapi, std::vector<Step> &steps);
 
-Outcome restore_window(const Step &step, int window, int first, const std::vector<InputFrame> &inputs,
-                       const std::vector<std::vector<Plane>> &outputs);
+// A call that is only described, not made: the entries say what it would take. `function` is the call's.
+Outcome describe(const char *function, const VSMap *in, const VSAPI *vsapi);
 
-// Logs where Python raised the error, if it did.
-void log_place(const Outcome &outcome, VSCore *core, const VSAPI *vsapi);
+Outcome restore_window(const Restoration &restoration, const WindowFrames &window);
+
+// Logs what Python has to say, and where it raised the error, if it did.
+void log_notes(const Outcome &outcome, VSCore *core, const VSAPI *vsapi);
 
 void set_entries(const std::vector<Entry> &entries, VSMap *map, const VSAPI *vsapi);
 

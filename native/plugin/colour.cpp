@@ -213,11 +213,12 @@ VSNode *create_colour_guard(VSNode *source, int matrix, bool converts, VSCore *c
     return vsapi->createVideoFilter2("ColourGuard", &vi, get_guarded, free_guard, fmParallel, &reads, 1, guard, core);
 }
 
-VSNode *create_colour_return(VSNode *source, const VSVideoFormat &format, VSCore *core, const VSAPI *vsapi) {
+VSNode *create_colour_return(VSNode *source, const VSVideoFormat &format, bool converts, VSCore *core,
+                             const VSAPI *vsapi) {
     VSVideoInfo vi = *vsapi->getVideoInfo(source);
     Return *node = new Return{};
     node->source = source;
-    node->converts = !vsh::isSameVideoFormat(&vi.format, &format);
+    node->converts = converts;
     node->subsampled = format.subSamplingW > 0 || format.subSamplingH > 0;
     node->format = vsapi->queryVideoFormatID(format.colorFamily, format.sampleType, format.bitsPerSample,
                                              format.subSamplingW, format.subSamplingH, core);

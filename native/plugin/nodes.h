@@ -8,22 +8,35 @@
 
 namespace vrt {
 
-// On a made frame that only repeats the source's frame before it.
+// Properties between our own nodes. On a carrier, the frames of a window. On a made frame: that it only repeats the
+// source's frame before it; that its window knows too little of its scene, and it counts only where no other has it.
+inline const char *const kFrames = "_vrt_frames";
 inline const char *const kRepeat = "_vrt_repeat";
+inline const char *const kDropped = "_vrt_dropped";
+
+// Frames of a linear run are made a little out of order.
+constexpr int kRequestsInFlight = 8;
+
+// Lets the node keep its last frames, whatever memory is short elsewhere.
+void hold(VSNode *node, int frames, const VSAPI *vsapi);
 
 // Passes frames on after checking what only a frame shows (interlacing, a matrix that cannot be), and fills in the
 // colour properties that are missing. Where `converts`, the properties that a trip through RGB loses are kept aside.
 VSNode *create_colour_guard(VSNode *source, int matrix, bool converts, VSCore *core, const VSAPI *vsapi);
 
-// The frames that the step makes, in its format, from windows on a fixed grid; `sigma` is its noise map or null.
+// Window k as frame k, for one of the step's nodes; `sigma` is its noise map or null.
+VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, int number, VSCore *core, const VSAPI *vsapi);
+
+// The frames that the step makes, in the format of its carriers, from windows on a fixed grid.
 VSNode *create_made(VSNode *source, VSNode *sigma, const Step &step, VSCore *core, const VSAPI *vsapi);
 
 // Each frame of `source`, followed by the `factor - 1` of `made` that belong to it; the duration stays what it was.
 VSNode *create_interleaved(VSNode *source, VSNode *made, int factor, VSCore *core, const VSAPI *vsapi);
 
-// From RGB back to `format`, each frame with the colour properties that create_colour_guard kept aside. What is in
-// `format` already gets its properties back alone.
-VSNode *create_colour_return(VSNode *source, const VSVideoFormat &format, VSCore *core, const VSAPI *vsapi);
+// From RGB back to `format`, each frame with the colour properties that create_colour_guard kept aside. Unless it
+// `converts`, the samples are in that format already, and only the properties come back.
+VSNode *create_colour_return(VSNode *source, const VSVideoFormat &format, bool converts, VSCore *core,
+                             const VSAPI *vsapi);
 
 // resize.Bicubic to the given format; `matrix`, `range` and `chroma_location` are left out where negative.
 VSNode *resize(VSNode *source, uint32_t format, int matrix, int range, int chroma_location, std::string &error,

@@ -10,7 +10,7 @@ namespace vrt {
 namespace {
 
 void fail(VSMap *out, const Outcome &outcome, VSCore *core, const VSAPI *vsapi) {
-    log_place(outcome, core, vsapi);
+    log_notes(outcome, core, vsapi);
     vsapi->mapSetError(out, outcome.error.c_str());
 }
 
@@ -49,8 +49,20 @@ Outcome prepare(const char *function, const VSMap *in, Call &call, VSCore *core,
     return outcome;
 }
 
-VSNode *in_own_format(const Call &call, VSNode *node, VSCore *core, const VSAPI *vsapi) {
-    return call.converts ? create_colour_return(node, call.format, core, vsapi) : node;
+VSNode *in_own_format(const Call &call, VSNode *node, bool is_made, VSCore *core, const VSAPI *vsapi) {
+    return call.converts ? create_colour_return(node, call.format, is_made, core, vsapi) : node;
+}
+
+// Plan answers what the call with these arguments would take.
+void VS_CC describe_call(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
+    const Outcome outcome = describe("plan", in, vsapi);
+    if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
+    set_entries(outcome.entries, out, vsapi);
+}
+
+// A frame leaves when those that follow it are made: until then the source keeps it.
+void hold_for_interleaving(VSNode *source, const Grid &grid, const VSAPI *vsapi) {
+    hold(source, std::min(grid.length, grid.frames) + grid.shared() + kRequestsInFlight, vsapi);
 }
 
 void VS_CC restore(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
@@ -62,12 +74,12 @@ void VS_CC restore(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAP
     VSNode *sigma = vsapi->mapGetNode(in, "sigma_clip", 0, &absent);
     VSNode *node = create_made(call.working, sigma, call.steps[0], core, vsapi);
     if (call.steps.size() > 1) {
-        // The second step interpolates. Its windows may span several of the first one's.
-        vsapi->setCacheMode(node, cmAuto);
+        // The second step interpolates, and its windows hold this node's frames.
         VSNode *made = create_made(vsapi->addNodeRef(node), nullptr, call.steps[1], core, vsapi);
+        hold_for_interleaving(node, call.steps[1].grid, vsapi);
         node = create_interleaved(node, made, call.steps[1].factor, core, vsapi);
     }
-    vsapi->mapConsumeNode(out, "clip", in_own_format(call, node, core, vsapi), maReplace);
+    vsapi->mapConsumeNode(out, "clip", in_own_format(call, node, true, core, vsapi), maReplace);
 }
 
 void VS_CC interpolate(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
@@ -75,18 +87,20 @@ void VS_CC interpolate(const VSMap *in, VSMap *out, void *, VSCore *core, const 
     const Outcome outcome = prepare("interpolate", in, call, core, vsapi);
     if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
     const Step &step = call.steps[0];
-    VSNode *made = in_own_format(call, create_made(call.working, nullptr, step, core, vsapi), core, vsapi);
-    VSNode *source = in_own_format(call, call.guarded, core, vsapi);
+    VSNode *made = in_own_format(call, create_made(call.working, nullptr, step, core, vsapi), true, core, vsapi);
+    hold_for_interleaving(call.guarded, step.grid, vsapi);
+    VSNode *source = in_own_format(call, call.guarded, false, core, vsapi);
     vsapi->mapConsumeNode(out, "clip", create_interleaved(source, made, step.factor, core, vsapi), maReplace);
 }
 
-const char *const kRestoreArguments =
-    "clip:vnode;task:data:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
-    "length:int:opt;overlap:int:opt;tile:int[]:opt;tile_overlap:int[]:opt;sigma:float:opt;sigma_clip:vnode:opt;"
-    "sc_threshold:float:opt;matrix:data:opt;";
-const char *const kInterpolateArguments =
-    "clip:vnode;factor:int:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
-    "length:int:opt;overlap:int:opt;sc_threshold:float:opt;matrix:data:opt;";
+const std::string kNetworkArguments =
+    "model:data:opt;weights:data[]:opt;device:data[]:opt;device_index:int[]:opt;num_streams:int:opt;"
+    "precision:data:opt;length:int:opt;overlap:int:opt;tile:int[]:opt;tile_overlap:int[]:opt;blend:data:opt;"
+    "vram_limit:float:opt;ram_limit:float:opt;preview:int:opt;sc_threshold:float:opt;matrix:data:opt;";
+const std::string kNoiseArguments = "sigma:float:opt;sigma_clip:vnode:opt;";
+const std::string kRestoreArguments = "clip:vnode;task:data:opt;" + kNetworkArguments + kNoiseArguments;
+const std::string kInterpolateArguments = "clip:vnode;factor:int:opt;" + kNetworkArguments;
+const std::string kPlanArguments = kRestoreArguments + "factor:int:opt;probe:int:opt;";
 
 }  // namespace
 }  // namespace vrt
@@ -95,8 +109,9 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
     using namespace vrt;
     vspapi->configPlugin("org.vs-vrt.restore", "vrt", "Video restoration with VRT and the BasicVSR family",
                          VS_MAKE_VERSION(VRT_VERSION_MAJOR, VRT_VERSION_MINOR), VAPOURSYNTH_API_VERSION, 0, plugin);
-    vspapi->registerFunction("Restore", kRestoreArguments, "clip:vnode;", restore, nullptr, plugin);
-    vspapi->registerFunction("Interpolate", kInterpolateArguments, "clip:vnode;", interpolate, nullptr, plugin);
+    vspapi->registerFunction("Restore", kRestoreArguments.c_str(), "clip:vnode;", restore, nullptr, plugin);
+    vspapi->registerFunction("Interpolate", kInterpolateArguments.c_str(), "clip:vnode;", interpolate, nullptr, plugin);
+    vspapi->registerFunction("Plan", kPlanArguments.c_str(), "any", describe_call, nullptr, plugin);
     vspapi->registerFunction("Tasks", "", "any", answer, const_cast<char *>("tasks"), plugin);
     vspapi->registerFunction("Version", "", "any", answer, const_cast<char *>("version"), plugin);
 }

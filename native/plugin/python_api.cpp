@@ -54,6 +54,7 @@ struct Loaded {
         VRT_FIND(PyLong_FromLongLong);
         VRT_FIND(PyLong_AsLongLong);
         VRT_FIND(PyFloat_FromDouble);
+        VRT_FIND(PyFloat_AsDouble);
         VRT_FIND(PyUnicode_DecodeUTF8);
         VRT_FIND(PyUnicode_AsUTF8AndSize);
         VRT_FIND(PyMemoryView_FromMemory);

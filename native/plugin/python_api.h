@@ -34,6 +34,7 @@ struct Api {
     Object *(*PyLong_FromLongLong)(long long);
     long long (*PyLong_AsLongLong)(Object *);
     Object *(*PyFloat_FromDouble)(double);
+    double (*PyFloat_AsDouble)(Object *);
     Object *(*PyUnicode_DecodeUTF8)(const char *, Size, const char *);
     const char *(*PyUnicode_AsUTF8AndSize)(Object *, Size *);
     Object *(*PyMemoryView_FromMemory)(char *, Size, int);

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, override
 
 import torch
 from torch import Tensor, nn
 
-from vs_vrt.task import Gives, TaskRow
+from vs_vrt.models.network import Network, Statistics
+from vs_vrt.task import TaskRow
 
 
-class StandIn(nn.Module):
+class StandIn(Network):
     """What all have in common: a checkpoint has to hold something."""
 
     def __init__(self) -> None:
@@ -18,17 +20,19 @@ class StandIn(nn.Module):
 
 
 class Between(StandIn):
-    """`(b 4 c h w) -> (b 1 c h w)`: the mean of the two in the middle."""
+    """`(b 4 c h w) -> (b c h w)`: the mean of the two in the middle."""
 
-    def forward(self, video: Tensor) -> Tensor:
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         assert video.shape[1] == 4
-        return self.weight * video[:, 1:3].mean(1, keepdim=True)
+        yield self.weight * video[:, 1:3].mean(1)
 
 
 class Nearest(StandIn):
     """`(b t c h w) -> (b t c (h 4) (w 4))`: every pixel sixteen times."""
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         for n in keep:
             yield self.weight * video[:, n].repeat_interleave(4, -1).repeat_interleave(4, -2)
 
@@ -36,38 +40,39 @@ class Nearest(StandIn):
 class AddLevel(StandIn):
     """`(b t 4 h w) -> (b t 3 h w)`: the picture, brighter by its noise level."""
 
-    def frames(self, video: Tensor, keep: range) -> Iterator[Tensor]:
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         for n in keep:
             yield self.weight * (video[:, n, :3] + video[:, n, 3:])
 
 
-NETWORKS: dict[str, type[StandIn]] = {"between": Between, "nearest": Nearest, "add-level": AddLevel}
+class Span(StandIn):
+    """`(b t c h w) -> (b t 3 h w)`: the red of the frame itself, of the first one given, and of the last one."""
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        for n in keep:
+            yield self.weight * torch.stack([video[:, n, 0], video[:, 0, 0], video[:, -1, 0]], dim=1)
 
 
-def row(task: str, model: str, scale: int = 1, gives: Gives = "every", num_frames: int = 1, **rest: float) -> TaskRow:
+NETWORKS: dict[str, type[StandIn]] = {"between": Between, "nearest": Nearest, "add-level": AddLevel, "span": Span}
+NETWORKS |= {"stride": Span, "blended": Span}
+
+
+def row(task: str, model: str, **facts: Any) -> TaskRow:
     """A row of the task table; its checkpoint lies in the folder of those that ship."""
-    return TaskRow(
-        task=task,
-        model=model,
-        architecture="",
-        scale=scale,
-        gives=gives,
-        num_frames=num_frames,
-        length=10,
-        overlap=3,
-        half_safe=True,
-        sigma=rest.get("sigma"),
-        suits="tests",
-        license="MIT",
-        checkpoint=f"{model}.pth",
-        bundled=True,
-    )
+    usual: dict[str, Any] = {"architecture": "", "scale": 1, "length": 10, "overlap": 3, "half_safe": True}
+    mine = {"task": task, "model": model, "checkpoint": f"{model}.pth", "suits": "tests", "license": "MIT"}
+    return TaskRow(**(usual | mine | {"bundled": True} | facts))
 
 
 TASKS = (
     row("sr4", "nearest", scale=4),
     row("denoise", "add-level", sigma=10.0),
     row("vfi", "between", gives="between", num_frames=4),
+    row("sr4", "span"),
+    row("sr4", "stride", stride=5),
+    row("sr4", "blended", sharing="blended", architecture="vrt:Span", length=8, overlap=2),
 )
 
 

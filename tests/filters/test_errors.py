@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 from vapoursynth import core
-from vs_vrt.filters import frames, restoration
+from vs_vrt.filters import frames, restoration, window
 
 from tests.support import check_grammar, python_places, untouchable
 from vs_vrt.restorer import Restorer, build
@@ -72,11 +73,23 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
         f"the checkpoint of model {PAGED.model} is not on this machine and cannot be downloaded; "
         f"`pass weights=`, the file is at {PAGED.page}",
     ),
-    ({"tile": 64}, "tile is not supported yet; `leave tile out`"),
-    ({"tile": [64, 64]}, "tile is not supported yet; `leave tile out`"),
+    ({"tile": 15}, "tile 15 is out of range; `tile=16` to `tile=131072`"),
+    ({"tile": [64, -1]}, "tile -1 is out of range; `tile=16` to `tile=131072`"),
+    ({"tile": [64, 64, 64]}, "tile takes a width and a height, not 3 numbers; `tile=[64, 64]`"),
+    ({"tile_overlap": -8}, "tile_overlap -8 is out of range; `tile_overlap=0` to `tile_overlap=131072`"),
+    ({"num_streams": 0}, "num_streams 0 is out of range; `num_streams=1` to `num_streams=16`"),
+    ({"vram_limit": 0.0}, "vram_limit 0 is no size in GiB; `vram_limit=8`"),
+    ({"ram_limit": -2.5}, "ram_limit -2.5 is no size in GiB; `ram_limit=8`"),
+    ({"device_index": -1}, "device_index -1 is no number of a GPU; `device_index=0`"),
+    ({"device_index": 0, "device": "cpu"}, 'device and device_index say the same; `device="cuda:0"` alone'),
+    ({"preview": 2}, "preview 2 is out of range; `preview=0` to `preview=1`"),
     (
-        {"tile_overlap": 8},
-        "tile_overlap is not supported yet; `leave tile_overlap out`",
+        {"preview": True, "length": 8},
+        "length has no use here: a preview has one short window; `preview=False`",
+    ),
+    (
+        {"blend": "official"},
+        "blend says how windows of VRT join, and basicvsr-compact is another network; `leave blend out`",
     ),
     ({"sigma": 10.0}, "model basicvsr-compact takes no noise level; `leave sigma out`"),
     ({"sigma_clip": blank(vs.GRAYS)}, "model basicvsr-compact takes no noise level; `leave sigma_clip out`"),
@@ -96,7 +109,6 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"device": "GPU 0"}, f"device 'GPU 0' is no device; {DEVICE_REMEDY}"),
     ({"device": "cuda:"}, f"device 'cuda:' is no device; {DEVICE_REMEDY}"),
     ({"device": ""}, f"device '' is no device; {DEVICE_REMEDY}"),
-    ({"device": ["cuda:0", "cuda:1"]}, 'device takes one device so far, not 2; `device="cuda:0"`'),
     (
         {"device": "cpu", "precision": "fp16"},
         'a CPU does not compute in fp16; `precision="bf16"` or `precision="fp32"`',
@@ -414,9 +426,11 @@ def test_running_out_of_memory_says_what_to_lower(
     assert python_places(log)
 
 
-@pytest.mark.parametrize("step", ["read_video", "write_frame"])
-def test_running_out_of_memory_outside_the_network_says_the_same(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restoration, step, by_numpy)
+@pytest.mark.parametrize(("module", "step"), [(restoration, "read_video"), (window, "write_frame")])
+def test_running_out_of_memory_outside_the_network_says_the_same(
+    module: ModuleType, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, step, by_numpy)
     assert failure(blank(), device="cpu") == OUT_OF_MEMORY
 
 
@@ -463,9 +477,9 @@ def test_an_unforeseen_error_is_one_line_with_its_place_in_the_log(
 def test_an_engine_that_keeps_frame_memory_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = []
 
-    def keep(memory: frames.FrameMemory, inputs: list[frames.InputFrame], _: object) -> Tensor:
+    def keep(memory: frames.FrameMemory, inputs: list[frames.InputFrame], _: object) -> tuple[Tensor, list[int]]:
         kept.append(memory.array(inputs[0][0][0])[2:, 3:])
-        return torch.zeros(1, 3, 12, 16)
+        return torch.zeros(1, 3, 12, 16), [0]
 
     with monkeypatch.context() as patch:
         patch.setattr(restoration, "read_video", keep)

@@ -7,7 +7,7 @@ import pytest
 import vapoursynth as vs
 from vapoursynth import core
 
-from tests.support import SCALE, clip_bytes, clip_of, frame_bytes, moving_texture, properties
+from tests.support import SCALE, carried, clip_bytes, clip_of, frame_bytes, moving_texture, properties
 
 SUBSAMPLINGS = [(0, 0), (1, 0), (1, 1), (2, 0), (2, 2), (0, 1)]  # 444, 422, 420, 411, 410, 440
 SAMPLES = [*((vs.INTEGER, bits) for bits in (8, 10, 12, 16)), (vs.FLOAT, 16), (vs.FLOAT, 32)]
@@ -42,7 +42,7 @@ def sample(format: vs.VideoFormat, plane: int, value: float, full_range: bool) -
 def by_hand(clip: vs.VideoNode, **back: Any) -> list[bytes]:
     """What Restore promises for a converted clip, spelled out with `core.resize`."""
     restored = core.vrt.Restore(clip.resize.Bicubic(format=vs.RGBS))
-    return clip_bytes(restored.resize.Bicubic(format=clip.format.id, **back))
+    return clip_bytes(carried(restored, clip.format).resize.Bicubic(format=clip.format.id, **back))
 
 
 @each_format
@@ -97,7 +97,7 @@ def test_frames_of_one_clip_may_differ_in_matrix_range_and_chroma_location() -> 
     ]
     clip = core.std.Splice(parts)
     restored = core.vrt.Restore(clip)
-    rgb = core.vrt.Restore(clip.resize.Bicubic(format=vs.RGBS))
+    rgb = carried(core.vrt.Restore(clip.resize.Bicubic(format=vs.RGBS)), clip.format)
     for n, (matrix, full_range, location) in enumerate(kinds):
         back = rgb.resize.Bicubic(format=vs.YUV420P8, matrix=matrix, range=full_range, chromaloc=location)
         assert frame_bytes(restored.get_frame(n)) == frame_bytes(back.get_frame(n))
@@ -112,7 +112,7 @@ def test_rgbs_is_restored_without_a_conversion() -> None:
     assert added == {"_Matrix", "_Range", "VrtTask", "VrtModel", "VrtPrecision", "VrtWindow"}
 
 
-def test_values_outside_0_to_1_survive_in_float() -> None:
+def test_values_outside_0_to_1_survive_in_float() -> None:  # and integers end there: they hold no others
     clip = core.std.BlankClip(format=vs.RGBS, width=32, height=24, length=1, color=[1.2, -0.1, 0.5])
     frame = core.vrt.Restore(clip).get_frame(0)
     assert np.asarray(frame[0]).mean() > 1.05

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vapoursynth import core
 from vs_vrt.filters.interpolate import FACTORS
-from vs_vrt.filters.restoration import Restoration
+from vs_vrt.filters.workers import Worker, Workers
 
 from tests.support import (
     Video,
+    carried,
     check_grammar,
     clip_bytes,
     clip_of,
@@ -89,7 +90,8 @@ def test_new_frames_equal_the_conversion_by_hand(format: int) -> None:
     source = texture_clip(1, 3, format)
     matrix = None if core.get_video_format(format).color_family == vs.RGB else vs.MATRIX_BT709
     by_hand = core.vrt.Interpolate(source.resize.Bicubic(format=vs.RGBS), 4)
-    by_hand = by_hand if format == vs.RGBS else by_hand.resize.Bicubic(format=format, matrix=matrix)
+    if format != vs.RGBS:
+        by_hand = carried(by_hand, source.format).resize.Bicubic(format=format, matrix=matrix)
     clip = core.vrt.Interpolate(source, 4)
     for n in (1, 2, 3, 5, 6, 7):
         assert frame_bytes(clip.get_frame(n)) == frame_bytes(by_hand.get_frame(n))
@@ -107,10 +109,10 @@ def test_the_last_frame_of_a_scene_is_repeated_bit_for_bit(format: int) -> None:
 
 
 def test_source_frames_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Restoration) -> Restorer:
+    def refuse(_: Workers) -> list[Worker]:
         raise RuntimeError("a network is loaded")
 
-    monkeypatch.setattr(Restoration, "load", refuse)
+    monkeypatch.setattr(Workers, "load", refuse)
     clip = core.vrt.Interpolate(texture_clip(1, 5, vs.YUV420P8), 4)
     assert len(clip_bytes(clip[::4])) == 5
     with pytest.raises(vs.Error, match="a network is loaded"):
@@ -186,9 +188,9 @@ def test_a_linear_run_computes_each_window_once(threads: int, format: int, monke
     windows = []
     interpolate = Restorer.interpolate
 
-    def counting(self: Restorer, video: Tensor, cuts: list[bool], keep: range, factor: int) -> Any:
+    def counting(self: Restorer, video: Tensor, cuts: list[bool], keep: range, *rest: Any) -> Any:
         windows.append((len(video), keep))
-        return interpolate(self, video, cuts, keep, factor)
+        return interpolate(self, video, cuts, keep, *rest)
 
     monkeypatch.setattr(Restorer, "interpolate", counting)
     core.num_threads = threads
@@ -347,17 +349,6 @@ def test_source_frames_are_left_alone() -> None:
 def test_evaluation_says_in_one_line_what_will_be_done(log: list[str]) -> None:
     core.vrt.Interpolate(untouchable(blank()), 4, length=6)
     assert log == ["vrt: vfi by between (between.pth, MIT), 16x12 to 16x12, factor=4, length=6, overlap=3"]
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "factor", "length"),
-    [(1920, 1080, 2, 10), (1920, 1080, 8, 10), (3840, 2160, 2, 10), (3840, 2160, 4, 5), (3840, 2160, 8, 4)],
-)
-def test_the_default_window_leaves_room_for_what_each_frame_becomes(
-    width: int, height: int, factor: int, length: int, log: list[str]
-) -> None:
-    core.vrt.Interpolate(core.std.BlankClip(format=vs.RGBS, width=width, height=height, length=1), factor)
-    assert f", length={length}, " in log[0]
 
 
 WEIGHTS = 'weights takes 1 at most here, not 2 files; `weights="a.pth"`'

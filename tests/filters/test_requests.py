@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,9 +107,9 @@ def test_a_linear_run_computes_each_window_once(format: int, threads: int, monke
     calls = []
     restore = Restorer.restore
 
-    def counting(self: Restorer, video: Tensor, cuts: list[bool], keep: range) -> Tensor:
+    def counting(self: Restorer, video: Tensor, cuts: list[bool], keep: range, *rest: Any) -> Iterator[Tensor]:
         calls.append(keep)
-        return restore(self, video, cuts, keep)
+        return restore(self, video, cuts, keep, *rest)
 
     monkeypatch.setattr(Restorer, "restore", counting)
     core.num_threads = threads

@@ -15,6 +15,7 @@ from vs_vrt.filters.restore import plan_restore
 
 from tests.filters import stand_ins
 from tests.support import (
+    carried,
     check_grammar,
     clip_bytes,
     clip_of,
@@ -59,8 +60,14 @@ def test_it_equals_the_two_functions_one_after_the_other(format: int) -> None:
 def test_the_format_returns_once_at_the_end(format: int) -> None:
     source = texture_clip(1, 3, format)
     matrix = None if core.get_video_format(format).color_family == vs.RGB else vs.MATRIX_BT709
-    by_hand = space_time(source.resize.Bicubic(format=vs.RGBS)).resize.Bicubic(format=format, matrix=matrix)
-    assert clip_bytes(space_time(source)) == clip_bytes(by_hand)
+    larger = carried(core.vrt.Restore(source.resize.Bicubic(format=vs.RGBS), task="sr4"), source.format)
+    by_hand = core.vrt.Interpolate(larger).resize.Bicubic(format=format, matrix=matrix)
+    # The mean of two integers may lie between two others, where each conversion rounds in its own way.
+    for ours, other in zip(space_time(source).frames(), by_hand.frames(), strict=True):
+        for plane, expected in zip(ours, other, strict=True):
+            tolerance = 1e-3 if core.get_video_format(format).sample_type == vs.FLOAT else 1
+            difference = np.asarray(plane).astype(np.float64) - np.asarray(expected)
+            assert np.abs(difference).max() <= tolerance
 
 
 def test_frames_have_the_properties_of_the_step_that_made_them() -> None:
@@ -151,7 +158,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"task": "st5"}, "unknown task 'st5'; did you mean `task=\"st4\"`?"),
     ({"task": "colour"}, "unknown task 'colour'; `task=` one of denoise, sr4, st4"),
     ({"task": "vfi"}, "task vfi is a function of its own; `core.vrt.Interpolate(clip)`"),
-    ({"task": "st4", "tile": 64}, "tile is not supported yet; `leave tile out`"),
+    ({"task": "st4", "tile": 3}, "tile 3 is out of range; `tile=16` to `tile=131072`"),
     ({"task": "st4", "length": 0}, "length 0 is out of range; `length=1` to `length=1000`"),
 ]
 

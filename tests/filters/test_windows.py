@@ -1,5 +1,6 @@
 """The plugin against the network itself, on the frames that the documentation says a window reads."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import vapoursynth as vs
 from safetensors.torch import load_file
 from torch import nn
 from vapoursynth import core
+from vs_vrt.filters import plan
 
 import vs_vrt
 from tests.support import SCALE, Video, clip_bytes, clip_of, moving_texture, pixels, properties
@@ -66,13 +68,22 @@ def test_unset_arguments_are_those_of_the_task_row() -> None:
         np.testing.assert_array_equal(pixels(plain.get_frame(n)), pixels(explicit.get_frame(n)))
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "length"), [(320, 180, 30), (854, 480, 24), (1280, 720, 12), (1920, 1080, 5)]
-)
-def test_the_default_window_shrinks_with_the_frame(width: int, height: int, length: int, log: list[str]) -> None:
+def planned_length(gibibytes: int, width: int, height: int, monkeypatch: pytest.MonkeyPatch, log: list[str]) -> int:
+    """What a machine with so much memory says for a frame of that size."""
+    monkeypatch.setattr(plan, "total_ram", lambda: gibibytes << 30)
+    log.clear()
     core.vrt.Restore(core.std.BlankClip(format=vs.RGBS, width=width, height=height, length=1))
-    assert f"length={length}, " in log[0]
-    assert length * 12 * width * height * SCALE**2 <= 2 << 30
+    return int(re.search(r"length=(\d+), ", log[0])[1])  # type: ignore[index]
+
+
+def test_the_default_window_is_shorter_for_large_frames_and_small_machines(
+    monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
+    assert planned_length(16, 320, 180, monkeypatch, log) == ROW.length
+    lengths = [planned_length(each, 1920, 1080, monkeypatch, log) for each in (64, 16, 8)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] < ROW.length
+    assert planned_length(16, 1920, 1080, monkeypatch, log) < planned_length(16, 1280, 720, monkeypatch, log)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 3), (33, 17), (64, 5)])
