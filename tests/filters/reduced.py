@@ -45,15 +45,16 @@ def save(name: str, folder: Path) -> None:
 
 def clip_of(name: str) -> vs.VideoNode:
     """The first video of the golden file's input, as RGBS."""
-    return _clip(load(name)[0]["input"][0, :, :3], vs.RGBS)
+    return clip_of_video(load(name)[0]["input"][0, :, :3], vs.RGBS)
 
 
 def levels_of(name: str) -> vs.VideoNode:
     """The fourth channel of the golden file's input, as GRAYS."""
-    return _clip(load(name)[0]["input"][0, :, 3:], vs.GRAYS)
+    return clip_of_video(load(name)[0]["input"][0, :, 3:], vs.GRAYS)
 
 
-def _clip(video: torch.Tensor, format: int) -> vs.VideoNode:
+def clip_of_video(video: torch.Tensor, format: int) -> vs.VideoNode:
+    """`(t c h w)`: as float samples."""
     t, _, height, width = video.shape
 
     def frame(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
