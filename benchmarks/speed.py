@@ -20,7 +20,8 @@ import vapoursynth as vs
 
 from vs_vrt.checkpoint import locate
 from vs_vrt.engine import resolve, run
-from vs_vrt.restorer import choose_precision, load_restorer
+from vs_vrt.precision import choose_precision
+from vs_vrt.restorer import load_restorer
 from vs_vrt.tasks import TASKS
 
 core = vs.core

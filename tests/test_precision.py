@@ -81,7 +81,7 @@ def test_settings_made_by_their_new_names_are_put_back() -> None:
 
 
 def seen_by_the_last_of_two(scope: Scope) -> bool:
-    """Whether TF32 is off for a thread inside while another one leaves; and what stays when both have left is as before.
+    """Whether TF32 is off for a thread inside while another one leaves.
 
     The order is always the same: the first comes in, the second comes in, the first leaves, the second looks.
     """

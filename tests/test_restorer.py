@@ -14,6 +14,7 @@ from vs_vrt import restorer
 from vs_vrt.checkpoint import locate
 from vs_vrt.models.network import Network, Statistics
 from vs_vrt.restorer import Restorer, load_restorer
+from vs_vrt.tiling import Tiles
 
 VIDEO = torch.from_numpy(moving_texture(1, 5))
 
@@ -144,3 +145,121 @@ def test_a_restorer_is_shared_while_somebody_holds_it(tmp_path: Path) -> None:
     del one
     gc.collect()
     assert not [key for key in restorer._loaded if str(path) in key]
+
+
+class Local(Network):
+    """Each pixel's mean with the pixels up to three away, where outside the picture there are zeros."""
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        for i in keep:
+            yield F.avg_pool2d(video[:, i], 7, stride=1, padding=3)
+
+
+class Windowed(Network):
+    """Every pixel becomes the mean of its window of eight, counted from the first row and column given."""
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        for i in keep:
+            yield F.interpolate(F.avg_pool2d(video[:, i], 8), scale_factor=8)
+
+
+class Minimum(Network):
+    """The picture less its darkest sample."""
+
+    @override
+    def statistics(self, video: Tensor) -> Statistics:
+        return {"least": video.amin((1, 2, 3), keepdim=True)}
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        least = self.statistics(video[0])["least"] if statistics is None else statistics["least"]
+        for i in keep:
+            yield video[:, i] - least[i]
+
+
+TILES = Tiles(32, 40, 16, 16)
+
+
+def difference(model: Network, tiles: Tiles, monkeypatch: pytest.MonkeyPatch, **facts: object) -> float:
+    """Between what tiles and what whole frames give, at most."""
+    torch.manual_seed(0)
+    found, video = restorer_of(model, monkeypatch, scale=1, **facts), torch.rand(3, 3, 70, 93)
+    whole = restore(found, video)
+    assert whole.shape == video.shape
+    return float((restore(found, video, tiles=tiles) - whole).abs().max())
+
+
+def test_tiles_of_a_network_that_looks_no_further_than_the_guard_are_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert difference(Local(), TILES, monkeypatch) < 1e-6
+    assert difference(Local(), Tiles(32, 40, 0, 0), monkeypatch) > 0.1
+
+
+def test_tiles_begin_where_windows_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert difference(Windowed(), TILES, monkeypatch, multiple=8, align=8) < 1e-6
+    assert difference(Windowed(), TILES, monkeypatch, multiple=8, align=1) > 0.1
+
+
+def test_statistics_are_those_of_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Minimum()
+    assert difference(model, TILES, monkeypatch) < 1e-6
+    monkeypatch.setattr(Minimum, "localise", lambda *_: None)
+    assert difference(model, TILES, monkeypatch) > 1e-5
+
+
+def test_runs_of_tiles_are_restored_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = restorer_of(Minimum(), monkeypatch, scale=1)
+    video, cuts = torch.rand(5, 3, 50, 41), [False, True, False, False]
+    assert (
+        float((restore(found, video, cuts, range(1, 4), TILES) - restore(found, video, cuts, range(1, 4))).abs().max())
+        < 1e-6
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (33, 2)])
+@pytest.mark.parametrize("tiles", [Tiles(1, 1, 0, 0), Tiles(1, 32, 40, 9), Tiles(8, 8, 4, 4, official=True)])
+def test_every_size_and_every_tile(size: tuple[int, int], tiles: Tiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = restorer_of(Sequence(), monkeypatch, scale=2, multiple=8, align=8, min_size=16)
+    video = torch.rand(2, 3, *size)
+    assert float((restore(found, video, tiles=tiles) - F.interpolate(video, scale_factor=2)).abs().max()) < 1e-6
+
+
+def test_new_frames_are_made_of_tiles_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = restorer_of(Halfway(), monkeypatch, scale=1, gives="between", num_frames=4)
+    video = torch.rand(5, 3, 50, 41)
+    whole, tiled = (list(found.interpolate(video, [False] * 4, range(1, 4), 4, tiles)) for tiles in (None, TILES))
+    assert len(whole) == 12
+    assert float((torch.stack(whole) - torch.stack(tiled)).abs().max()) < 1e-6
+
+
+def test_a_call_may_have_a_precision_of_its_own(bundled: Restorer) -> None:
+    kept = next(bundled.restore(VIDEO, [False] * 4, range(1)))
+    rounded = next(bundled.restore(VIDEO, [False] * 4, range(1), precision="bf16"))
+    assert 1e-4 < float((kept - rounded).abs().max()) < 0.1
+    assert torch.equal(next(bundled.restore(VIDEO, [False] * 4, range(1))), kept)
+
+
+def test_nothing_is_held_between_two_frames(bundled: Restorer) -> None:
+    for _ in bundled.restore(VIDEO, [False] * 4, range(5), precision="bf16"):
+        assert not torch.is_inference_mode_enabled()
+        assert not torch.is_autocast_enabled("cpu")
+        assert torch.backends.cudnn.allow_tf32
+
+
+def test_tiles_of_the_bundled_network_share_their_coarse_flow(
+    bundled: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A texture that repeats itself: what moved where is a guess, and all tiles make the same one."""
+    columns, rows = torch.arange(176), torch.arange(96)[:, None]
+    frames = [0.5 + 0.4 * torch.sin((columns + 3 * n) / 1.9) * torch.cos((rows - 2 * n) / 2.3) for n in range(4)]
+    video = torch.stack(frames)[:, None].expand(-1, 3, -1, -1).contiguous()
+    tiles = Tiles(64, 80, 16, 16)
+
+    def error() -> float:
+        return float((restore(bundled, video, tiles=tiles) - whole).square().mean())
+
+    whole = restore(bundled, video)
+    shared = error()
+    monkeypatch.setattr(type(bundled.model), "localise", lambda *_: None)
+    assert shared < 0.5 * error()

@@ -15,7 +15,6 @@ from vs_vrt import checkpoint
 from vs_vrt.errors import CheckpointError
 from vs_vrt.mirror import extend, mirror
 from vs_vrt.models.network import Network, Place, Statistics
-from vs_vrt.precision import choose_precision as choose_precision
 from vs_vrt.precision import computing
 from vs_vrt.task import TaskRow
 from vs_vrt.tiling import Tile, Tiles, cut, merge

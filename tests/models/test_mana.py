@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.golden_vectors import component, component_tolerance, error, fill, key_hash, load, shapes, tolerance
-from vs_vrt.models import blocks, mana
+from vs_vrt.models import blocks, mana, network
 from vs_vrt.models.mana import MANA, MANAConfig, NonLocalAttention
+from vs_vrt.models.network import Place
 
 GOLDEN = "mana_c64_16x12"
 SMALL = MANAConfig(in_channels=64, encoder_nblocks=2, decoder_nblocks=2)
@@ -62,7 +63,9 @@ def swapped_nearness(self: NonLocalAttention, positions: range, rows: range, wid
     return nearness(self, positions, range(width), len(rows))
 
 
-def normalised_residual(self: NonLocalAttention, frames: list[Tensor], _: None = None) -> tuple[Tensor, Tensor]:
+def normalised_residual(
+    self: NonLocalAttention, frames: list[Tensor], _: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     z, loss = forward(self, frames)
     return z - frames[mana.CENTRE] + self.norm(frames[mana.CENTRE]), loss
 
@@ -201,3 +204,65 @@ def test_any_size(size: tuple[int, int]) -> None:
     h, w = size
     with torch.no_grad():
         assert MANA(TINY)(torch.rand(1, 7, 3, h, w)).shape == (1, 1, 3, 4 * h, 4 * w)
+
+
+def seeded_network() -> MANA:
+    _, metadata = load(GOLDEN)
+    return fill(MANA(SMALL), metadata)
+
+
+def test_frames_in_a_row_are_those_of_the_network_of_seven() -> None:
+    model, video = seeded_network(), torch.rand(1, 9, 3, 10, 9)
+    with torch.no_grad():
+        frames = list(model.frames(video, range(3, 9)))
+        assert error(frames[0], model(video[:, :7])[:, 0]) < 1e-5
+        assert error(frames[-1], model(video[:, [5, 6, 7, 8, 8, 7, 6]])[:, 0]) < 1e-5
+        assert torch.equal(next(model.frames(video, range(5, 6))), frames[2])
+
+
+def test_each_frame_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, encode = [], MANA._encode
+    monkeypatch.setattr(
+        MANA, "_encode", lambda self, frame: seen.append(float(frame[0, 0, 0, 0])) or encode(self, frame)
+    )
+    video = torch.arange(9.0).view(1, 9, 1, 1, 1).expand(-1, -1, 3, 2, 2)
+    with torch.no_grad():
+        list(seeded_network().frames(video, range(9)))
+    assert seen == list(range(9))
+
+
+def statistics_error(video: Tensor) -> float:
+    """Between the whole frames' moments, and those of features of whole frames."""
+    model = seeded_network()
+    with torch.no_grad():
+        groups = model._encode(video).unflatten(1, (mana.GROUPS, -1)).flatten(2)
+        found = model.statistics(video)["moments"]
+        return error(found, torch.stack([groups.mean(-1), groups.var(-1, correction=0)], 1))
+
+
+def test_statistics_of_bands_are_those_of_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = torch.rand(2, 3, 37, 8) * torch.linspace(0, 1, 37)[:, None]
+    monkeypatch.setattr(network, "BAND_PIXELS", 8 * 5)  # and never fewer rows than the halo
+    assert statistics_error(video) < 1e-5
+    monkeypatch.setattr(MANA, "in_bands_of", lambda self, frame, _, f: network.Network.in_bands_of(self, frame, 1, f))
+    assert statistics_error(video) > 1e-4
+
+
+def test_a_tile_is_normalised_as_its_frame_is() -> None:
+    block, frame = attention(), torch.randn(1, 32, 12, 10) * torch.linspace(0, 2, 10)
+    moments = torch.stack([frame.mean((2, 3))[0], frame.var((2, 3), correction=0)[0]])
+    with torch.no_grad():
+        whole = block.norm(frame)[..., 6:]
+        assert error(block.normalise(frame[..., 6:], moments), whole) < 1e-5
+        assert error(block.normalise(frame[..., 6:], None), whole) > 0.1
+
+
+def test_a_tile_is_closer_to_its_frame_with_the_statistics_of_the_frame() -> None:
+    model = seeded_network()
+    video = torch.rand(1, 1, 3, 24, 32) * torch.linspace(0, 1, 32).square()
+    with torch.no_grad():
+        whole = next(model.frames(video, range(1)))[..., 4 * 16 :]
+        statistics = model.localise(model.statistics(video[0]), Place(range(24), range(16, 32), 24, 32))
+        ours, own = (next(model.frames(video[..., 16:], range(1), each)) for each in (statistics, None))
+    inside = slice(4 * 4, None)
+    assert (ours - whole)[..., inside].square().mean() < 0.8 * (own - whole)[..., inside].square().mean()

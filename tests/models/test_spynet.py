@@ -2,10 +2,11 @@ from typing import Literal
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from tests.golden_vectors import error, fill, key_hash, load, shapes, tolerance
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig, crop_coarse
 
 
 def golden_error(model: nn.Module, name: str = "spynet_mmediting_40x56") -> tuple[float, float]:
@@ -74,3 +75,38 @@ def test_any_size(size: tuple[int, int]) -> None:
     image = torch.rand(2, 3, *size)
     with torch.no_grad():
         assert SpyNet()(image, image).shape == (2, 2, *size)
+
+
+def whole_and_parts(size: tuple[int, int], rows: range, columns: range) -> tuple[Tensor, Tensor, Tensor]:
+    """The flow of a whole frame in a tile, that of the tile with what the frame shares, and that of the tile alone."""
+    _, metadata = load("spynet_mmediting_40x56")
+    model = fill(SpyNet(), metadata)
+    torch.manual_seed(0)
+    coarse = F.interpolate(torch.rand(1, 3, 9, 12), size=(size[0] + 4, size[1] + 4), mode="bicubic").clamp(0, 1)
+    video = torch.cat([coarse[..., 4:, 4:], coarse[..., :-4, 1:-3], coarse[..., 2:-2, :-4]])
+    tile = (..., slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+    with torch.no_grad():
+        to_previous, to_next = model.coarse_flows(video)
+        whole = torch.cat([model(video[:-1], video[1:]), model(video[1:], video[:-1])])[tile]
+        parts, mates = torch.cat([video[:-1], video[1:]])[tile], torch.cat([video[1:], video[:-1]])[tile]
+        shared = crop_coarse(torch.cat([to_previous, to_next]), rows, columns, size)
+        return whole, model(parts, mates, shared), model(parts, mates)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (40, 56), (1, 9)])
+def test_a_tile_that_is_the_frame_finds_the_flow_of_the_frame(size: tuple[int, int]) -> None:
+    whole, shared, _ = whole_and_parts(size, range(size[0]), range(size[1]))
+    assert error(shared, whole) < 2e-5
+
+
+@pytest.mark.parametrize("size", [(128, 160), (120, 150)])
+def test_a_tile_finds_nearly_the_flow_of_the_frame(size: tuple[int, int]) -> None:
+    whole, shared, alone = whole_and_parts(size, range(32, 96), range(64, 144))
+    inside = (..., slice(16, -16), slice(16, -16))
+    near, far = ((found - whole)[inside].square().mean() for found in (shared, alone))
+    assert near < 0.25 * far
+
+
+def test_a_still_frame_has_no_coarse_flow() -> None:
+    flow = SpyNet().coarse_flows(torch.rand(1, 3, 40, 56))
+    assert flow.shape == (2, 0, 2, 8, 8)
