@@ -6,11 +6,11 @@
 Two ways to find out, both in float32 and with random weights. "measured": the resident set at its largest during a
 call, minus what it was before, in a fresh process after a tiny call; sizes are small, as it really computes. "traced":
 nothing is computed, but every tensor that PyTorch would make is counted from its making to its end, at the sizes that
-are really planned. Blocks that repeat are traced twice or once only, as each gives back what it took. No workspace of a
-convolution is traced. Frames are asked for as the plugin does, and dropped as they come.
+are really planned. Of blocks and parts that repeat one or two are traced, as each gives back what it took. No workspace
+of a convolution is. Frames are asked for as the plugin does, and dropped as they come.
 
-The terms of a `Footprint` are fitted to the traced sizes that are marked so, least squares of the relative error, none
-below zero; the others, and all that is measured, check the fit. The second form fits and prints what an earlier run found.
+The terms of a `Footprint` are fitted to the traced sizes that are marked so, by least squares of the relative error;
+the others, and all that is measured, check the fit. The second form fits what an earlier run found.
 """
 
 import ctypes
@@ -18,11 +18,12 @@ import json
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from unittest import mock
 
 import numpy as np
 import typer
@@ -30,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.networks import in_fresh_process
-from vs_vrt.memory import TERMS, Windows, activation_bytes, default_overlap, frames_seen, terms
+from vs_vrt.memory import TERMS, Windows, default_overlap, frames_seen, network_bytes, terms
 from vs_vrt.task import Footprint, TaskRow
 from vs_vrt.tasks import TASKS
 
@@ -44,7 +45,6 @@ type Size = tuple[int, int, int]  # frames that a window restores, height, width
 NETWORKS = tuple({row.keys: row for row in reversed(TASKS)}.values())[::-1]
 # The heap gives back at once what is freed, and keeps in one arena what it does not.
 MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-BF16 = "bf16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +64,17 @@ class Case:
 def sizes(row: TaskRow) -> tuple[Sequence[Size], Sequence[Size], Sequence[Size]]:
     """Those traced for the fit, traced to check it, and measured: windows and tiles that plans have, and small ones."""
     if row.gives == "between":
-        return ((1, 64, 64), (1, 152, 152), (1, 280, 280)), ((1, 88, 88), (1, 216, 216)), ((1, 64, 64),)
+        return ((1, 64, 64), (1, 88, 88), (1, 280, 280)), ((1, 152, 152),), ((1, 64, 64),)
     if row.architecture == "vrt:VRT":
-        fit = ((4, 64, 64), (12, 64, 64), (12, 152, 152), (6, 280, 280))
-        return fit, ((6, 88, 88), (16, 88, 88), (8, 152, 152)), ((6, 64, 64), (12, 64, 64))
+        half = row.length // 2
+        return ((row.length, 64, 64), (half, 152, 152), (half, 280, 280)), ((row.length, 88, 88),), ((6, 64, 64),)
     if row.architecture == "mana:MANA":
-        return ((2, 64, 64), (8, 152, 152), (10, 280, 280)), ((10, 88, 88), (6, 536, 536)), ((2, 64, 64), (4, 96, 96))
-    fit = ((30, 64, 64), (20, 152, 152), (30, 152, 152), (10, 280, 280), (20, 1048, 1048), (10, 1080, 1920))
-    return fit, ((30, 88, 88), (20, 280, 280), (30, 536, 536)), ((10, 64, 64), (20, 64, 64), (10, 128, 128))
+        return ((2, 64, 64), (10, 88, 88), (4, 128, 128)), ((4, 96, 96),), ((4, 96, 96),)
+    fit, check = [(30, 64, 64), (30, 152, 152), (10, 280, 280), (10, 360, 640)], [(30, 88, 88), (20, 280, 280)]
+    if row.architecture == "basicvsr:BasicVSR":  # deformable convolutions would take minutes, in so many parts
+        fit.append((20, 1048, 1048))
+        check.append((10, 1080, 1920))
+    return fit, check, ((10, 128, 128),)
 
 
 def cases(row: TaskRow) -> Iterator[Case]:
@@ -107,7 +110,7 @@ def measure(case: Case) -> int:
     from vs_vrt.restorer import build, channels_last
 
     torch.set_num_threads(1)
-    row = row_of(case)
+    row = row_of(case.model)
     network = channels_last(build(row).eval().requires_grad_(False))
     with torch.inference_mode():
         side = max(row.min_size, 16)
@@ -125,23 +128,26 @@ def status(key: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def trace(case: Case) -> int:
-    """Bytes; for a fresh process."""
+def trace(cases: Sequence[Case]) -> list[int]:
+    """Bytes for each case of one network; for a fresh process."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     from vs_vrt.restorer import build, channels_last
 
-    row = shallow(row_of(case))
-    with FakeTensorMode(), decided():
+    row = shallow(row_of(cases[0].model))
+    with FakeTensorMode(), abridged(), torch.no_grad():
         network = channels_last(build(row).eval().requires_grad_(False))
-        with (
-            counted(network) as live,
-            torch.no_grad(),
-            torch.autocast("cpu", torch.bfloat16, enabled=case.precision == BF16),
-        ):
-            # The first frames see the most: what they alone need is dropped after them.
-            call(network, row, case, most=2)
+        return [trace_one(network, row, case) for case in cases]
+
+
+def trace_one(network: "nn.Module", row: TaskRow, case: Case) -> int:
+    """Bytes."""
+    import torch
+
+    with counted(network) as live, torch.autocast("cpu", torch.bfloat16, enabled=case.precision == "bf16"):
+        # The first frame sees the most: what it alone needs is dropped after it.
+        call(network, row, case, most=1)
     return live.peak
 
 
@@ -205,53 +211,77 @@ def counted(network: "nn.Module") -> Iterator[Live]:
 
 
 @contextmanager
-def decided() -> Iterator[None]:
-    """Inside, what networks ask of numbers has an answer although nothing is computed: none changes what they take."""
+def abridged() -> Iterator[None]:
+    """Inside, what networks ask of numbers has an answer, and of parts alike only the first is made."""
     import torch
 
+    from vs_vrt.models import mana
     from vs_vrt.models.realbasicvsr import RealBasicVSR
+    from vs_vrt.ops import deform_conv
 
-    before = torch.Tensor.__float__, RealBasicVSR._is_clean
-    torch.Tensor.__float__ = lambda _: 4.0  # type: ignore[method-assign,assignment]
-    RealBasicVSR._is_clean = lambda *_: True  # type: ignore[method-assign]
-    yield
-    torch.Tensor.__float__, RealBasicVSR._is_clean = before  # type: ignore[method-assign]
+    def first(*bounds: int) -> range:
+        return range(bounds[0], bounds[0] + 1, bounds[2]) if len(bounds) == 3 else range(*bounds)
+
+    with ExitStack() as changes:
+        changes.enter_context(mock.patch.object(torch.Tensor, "__float__", lambda _: 4.0))
+        changes.enter_context(mock.patch.object(RealBasicVSR, "_is_clean", lambda *_: True))
+        for module in (mana, deform_conv):  # their loops over parts are those with a step
+            changes.enter_context(mock.patch.object(module, "range", first, create=True))
+        yield
 
 
-def row_of(case: Case) -> TaskRow:
-    """The row of the case's model."""
-    return next(row for row in TASKS if row.model == case.model)
+def find(row: TaskRow) -> list[dict[str, Any]]:
+    """All cases of one network, with the bytes they take."""
+    measured = [case for case in cases(row) if case.how == "measured"]
+    traced = [case for case in cases(row) if case.how == "traced"]
+    taken = [in_fresh_process(measure, case) for case in measured] + in_fresh_process(trace, traced)
+    return [asdict(case) | {"bytes": each} for case, each in zip(measured + traced, taken, strict=True)]
 
 
-def weight_bytes(row: TaskRow) -> int:
+def row_of(model: str) -> TaskRow:
+    """The row of that model."""
+    return next(row for row in TASKS if row.model == model)
+
+
+def weight_bytes(model: str) -> int:
     """Of parameters and buffers; for a fresh process."""
     import torch
 
     from vs_vrt.restorer import build
 
     with torch.device("meta"):
-        network = build(row)
+        network = build(row_of(model))
     return sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
 
 
-def fit(found: Sequence[Mapping[str, Any]], weights: int) -> Footprint:
-    """Least squares of the relative error; a term that would be below zero is left out."""
+def fit(found: Sequence[Mapping[str, Any]], row: TaskRow) -> Footprint:
+    """Least squares of the relative error; a term that would be below zero is left out. Weights are the row's."""
     used = [each for each in found if each["fit"]]
-    made = np.array([terms(each["frames"], each["height"], each["width"]) for each in used])
-    relative = made / np.array([[each["bytes"]] for each in used])
-    left = list(range(len(TERMS)))
+    names = list(chosen_terms(row))
     while True:
-        solution = np.linalg.lstsq(relative[:, left], np.ones(len(used)), rcond=None)[0]
-        if solution.min() >= 0:
-            break
-        left.remove(left[int(np.argmin(solution * made[:, left].mean(0)))])
-    facts = {TERMS[i]: float(f"{value:.3g}") for i, value in zip(left, solution, strict=True)}
-    return Footprint(weights=weights, **{name: int(value) for name, value in facts.items() if value >= 1})
+        columns = [TERMS.index(name) for name in names]
+        made = np.array([terms(each["frames"], each["height"], each["width"]) for each in used])[:, columns]
+        relative = made / np.array([[each["bytes"]] for each in used])
+        facts = np.linalg.lstsq(relative, np.ones(len(used)), rcond=None)[0]
+        if facts.min() >= 0:
+            rounded = {name: int(float(f"{fact:.3g}")) for name, fact in zip(names, facts, strict=True)}
+            return Footprint(weights=row.memory.weights, **rounded)
+        names.pop(int(np.argmin(facts * made.mean(0))))
+
+
+def chosen_terms(row: TaskRow) -> tuple[str, ...]:
+    """As few as the network has a reason for."""
+    if row.architecture == "vrt:VRT":
+        return "fixed", "frame_pixel"  # all frames at every scale; and parts of a fixed size, of what is largest
+    if row.scale == 1:
+        return "pixel", "frame_pixel"  # the tail's features are no larger than a sixteenth of the others' sizes
+    return "pixel", "frame_pixel", "band_pixel"  # a few features; the history; the tail to full size
 
 
 def predicted(found: Mapping[str, Any], row: TaskRow) -> int:
     """What the row's facts say."""
-    return activation_bytes(row, found["frames"], found["height"], found["width"], found["precision"])
+    size = found["frames"], found["height"], found["width"]
+    return network_bytes(row, *size, found["precision"]) - row.memory.weights
 
 
 def table(found: Sequence[Mapping[str, Any]], rows: Mapping[str, TaskRow]) -> Table:
@@ -286,11 +316,11 @@ def main(
         if only not in (None, row.model):
             continue
         mine = [each for each in known if each["model"] == row.model]
-        for case in () if fit_file else cases(row):
-            taken = in_fresh_process(measure if case.how == "measured" else trace, case)
-            mine.append(asdict(case) | {"bytes": taken})
-            typer.echo(json.dumps(mine[-1]))
-        rows[row.model] = replace(row, memory=fit(mine, in_fresh_process(weight_bytes, row)))
+        if not fit_file:
+            mine = find(row)
+            typer.echo("\n".join(json.dumps(each) for each in mine))
+        weighed = replace(row, memory=Footprint(weights=in_fresh_process(weight_bytes, row.model)))
+        rows[row.model] = replace(row, memory=fit(mine, weighed))
         found += mine
     if json_file:
         json_file.write_text("[\n" + ",\n".join(f" {json.dumps(each)}" for each in found) + "\n]\n")

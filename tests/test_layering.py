@@ -42,7 +42,10 @@ DOORS = {
     "platformdirs": "vs_vrt.downloads",
 }
 # What script evaluation imports; torch alone would make `vspipe --info` wait for seconds.
-LIGHT = ("vs_vrt", "errors", "task", "tasks", "checkpoint", "downloads", "state_dict", "windows", "engine", "filters")
+LIGHT = (
+    *("vs_vrt", "errors", "task", "tasks", "checkpoint", "downloads", "state_dict", "windows", "tiling", "memory"),
+    *("engine", "filters"),
+)
 ARCHITECTURES = {f"vs_vrt.models.{row.architecture.split(':')[0]}" for row in TASKS}
 # Networks that have another one inside.
 PARTS = {"vs_vrt.models.realbasicvsr": {"vs_vrt.models.basicvsr"}}

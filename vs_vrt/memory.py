@@ -59,7 +59,7 @@ class Windows:
     overlap: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Plan:
     """What is decided, and for what."""
 
@@ -110,12 +110,13 @@ class Plan:
             f"{tiles}, "
             f"about {self.device_bytes / GIB:.1f} GiB for the network and {self.host_bytes / GIB:.1f} GiB for windows"
         )
-        tight = []
-        if self.device_bytes > self.device_budget:
-            tight.append(f"the network should have {self.device_budget / GIB:.1f} GiB at most")
-        if self.host_bytes > self.host_budget:
-            tight.append(f"windows should have {self.host_budget / GIB:.1f} GiB at most")
-        return text + "".join(f"; {each}, and memory may run out" for each in tight)
+        for user, needed, budget in (
+            ("the network", self.device_bytes, self.device_budget),
+            ("windows", self.host_bytes, self.host_budget),
+        ):
+            if needed > budget:
+                text += f"; {user} should have {budget / GIB:.1f} GiB at most, and memory may run out"
+        return text
 
 
 def plan_windows(row: TaskRow, request: Request, ram_total: int) -> Windows:
@@ -131,22 +132,14 @@ def plan(
     row: TaskRow, request: Request, windows: Windows, *, device: str, device_total: int, ram_total: int, precision: str
 ) -> Plan:
     """The largest tiles of the ladder that fit a device of that kind, "cpu" or another; what was asked for is kept."""
-    budget = device_budget(device, device_total, request)
-    ladder = _tile_ladder(row, request)
+    budgets = host_budget(ram_total, request), device_budget(device, device_total, request)
     if request.tile is not None:
         tiles = _given_tiles(row, request, request.tile)
     else:
-        fitting = (each for each in ladder if device_bytes(row, request, windows, each, precision) <= budget)
+        ladder = _tile_ladder(row, request)
+        fitting = (each for each in ladder if device_bytes(row, request, windows, each, precision) <= budgets[1])
         tiles = next(fitting, ladder[-1])
-    return Plan(
-        row=row,
-        request=request,
-        windows=windows,
-        tiles=tiles,
-        precision=precision,
-        host_budget=host_budget(ram_total, request),
-        device_budget=budget,
-    )
+    return Plan(row, request, windows, tiles, precision, *budgets)
 
 
 def smaller(plan: Plan) -> Plan | None:
@@ -189,29 +182,17 @@ def host_bytes(row: TaskRow, request: Request, windows: Windows, is_tiled: bool 
 
 
 def device_bytes(row: TaskRow, request: Request, windows: Windows, tiles: Tiles | None, precision: str) -> int:
-    """What one device needs: its streams share the weights."""
-    frames = frames_seen(row, windows)
-    height, width = _largest(tiles, request, row)
-    each = activation_bytes(row, frames, height, width, precision)
-    return weight_bytes(row, precision) + request.streams * each
+    """What one device needs for the largest tile."""
+    return network_bytes(row, frames_seen(row, windows), *_largest(tiles, request, row), precision, request.streams)
 
 
-def network_bytes(row: TaskRow, frames: int, height: int, width: int, precision: str) -> int:
-    """What a device needs for `(frames 3 height width)`: weights, and the most that lies beside them at once."""
-    return weight_bytes(row, precision) + activation_bytes(row, frames, height, width, precision)
-
-
-def weight_bytes(row: TaskRow, precision: str) -> int:
-    """Of parameters and buffers."""
-    return int(row.memory.weights * (1 if precision == "fp32" else HALF_WEIGHTS))
-
-
-def activation_bytes(row: TaskRow, frames: int, height: int, width: int, precision: str) -> int:
-    """The most that lies in memory at once beside the weights."""
+def network_bytes(row: TaskRow, frames: int, height: int, width: int, precision: str, streams: int = 1) -> int:
+    """What a device needs for `(frames 3 height width)`: weights, and the most that each stream has beside them."""
     height, width = (max(-(-side // row.multiple) * row.multiple, row.min_size) for side in (height, width))
     facts = (getattr(row.memory, name) for name in TERMS)
     activations = sum(fact * term for fact, term in zip(facts, terms(frames, height, width), strict=True))
-    return int(activations * (1 if precision == "fp32" else HALF_ACTIVATIONS))
+    weights, kept = (1.0, 1.0) if precision == "fp32" else (HALF_WEIGHTS, HALF_ACTIVATIONS)
+    return int(weights * row.memory.weights + streams * kept * activations)
 
 
 def terms(frames: int, height: int, width: int) -> tuple[int, int, int, int]:
@@ -296,7 +277,7 @@ def _tile_ladder(row: TaskRow, request: Request) -> list[Tiles | None]:
 
 
 def _given_tiles(row: TaskRow, request: Request, tile: tuple[int, int]) -> Tiles | None:
-    """What was asked for, with the overlap that was asked for or the least from ours on that fits the row's steps."""
+    """What was asked for."""
     size = request.width, request.height
     if tile == (0, 0) or all(side >= whole for side, whole in zip(tile, size, strict=True)):
         return None
@@ -305,9 +286,9 @@ def _given_tiles(row: TaskRow, request: Request, tile: tuple[int, int]) -> Tiles
 
 
 def _tile_overlap(tile: int, align: int) -> int:
-    least = max(tile - TILE_OVERLAP, (tile + 1) // 2)
-    step = least // align * align or align
-    return max(tile - step, 0)
+    """The least from ours on that leaves steps of whole `align`, where half the tile is enough for that."""
+    step = max(tile - TILE_OVERLAP, (tile + 1) // 2) // align * align
+    return max(tile - max(step, align), 0)
 
 
 def _largest(tiles: Tiles | None, request: Request, row: TaskRow) -> tuple[int, int]:

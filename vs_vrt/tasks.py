@@ -43,7 +43,7 @@ COMPACT = TaskRow(
     license="MIT",
     checkpoint="basicvsr-compact.safetensors",
     bundled=True,
-    memory=Footprint(weights=1_409_236, fixed=20_000_000, pixel=2_000, frame_pixel=160),
+    memory=Footprint(weights=1_409_236, pixel=428, frame_pixel=159, band_pixel=1_380),
     keys="25ab1b2f7e326cd90c9008bfe10dd93303940eb13161cc7350849c3308c13a9b",
 )
 
@@ -61,7 +61,7 @@ BASICVSR = TaskRow(
     url=f"{OPENMMLAB}/basicvsr/basicvsr_reds4_20120409-0e599677.pth",
     size=25_165_268,
     sha256="0e599677",
-    memory=Footprint(weights=25_165_268, fixed=20_000_000, pixel=6_000, frame_pixel=300),
+    memory=Footprint(weights=25_165_268, pixel=692, frame_pixel=271, band_pixel=7_850),
     keys="07d9504ab91f442863f4ba892a2c580a9de1a9be440f35f956e70b64ea17d6fe",
 )
 
@@ -77,7 +77,7 @@ ICONVSR = replace(
     url=f"{OPENMMLAB}/iconvsr/iconvsr_reds4_20210413-9e09d621.pth",
     size=34_779_988,
     sha256="9e09d621",
-    memory=Footprint(weights=34_779_988, fixed=20_000_000, pixel=6_000, frame_pixel=300),
+    memory=Footprint(weights=34_779_988, pixel=1_180, frame_pixel=306, band_pixel=9_060),
     keys="ee7b728c5fc8582c2c98c06da5cf7df17671011b7aeb4d5be9d839039b867e47",
 )
 ICONVSR_VIMEO = sibling(
@@ -88,7 +88,7 @@ ICONVSR_VIMEO = sibling(
     config=MappingProxyType({"padding": 3}),
     num_frames=7,
     size=34_845_524,
-    memory=Footprint(weights=34_845_524, fixed=20_000_000, pixel=6_000, frame_pixel=300),
+    memory=Footprint(weights=34_845_524, pixel=1_180, frame_pixel=306, band_pixel=9_060),
     keys="b96b992340149f9f0660253994bcd921250380a67d7fef6a1056e2165c6ffa33",
 )
 
@@ -101,7 +101,7 @@ PLUSPLUS = replace(
     url=f"{OPENMMLAB}/basicvsr_plusplus/basicvsr_plusplus_c64n7_8x1_600k_reds4_20210217-db622b2f.pth",
     size=29_291_732,
     sha256="db622b2f",
-    memory=Footprint(weights=29_291_732, fixed=20_000_000, pixel=8_000, frame_pixel=1_300),
+    memory=Footprint(weights=29_291_732, pixel=4_600, frame_pixel=1_020, band_pixel=9_580),
     keys="ba4acc83532210180ad52093756fb4c87338b9cd1b73eaead7d2842ae8796d98",
 )
 PLUSPLUS_TRACK1 = sibling(
@@ -116,7 +116,7 @@ PLUSPLUS_TRACK1 = sibling(
     align=4,
     min_size=64,  # the published code insists on 256, so that flow, found at a quarter, sees 64; ours needs no more
     size=176_302_548,
-    memory=Footprint(weights=176_302_548, fixed=20_000_000, pixel=900, frame_pixel=180),
+    memory=Footprint(weights=176_302_548, pixel=408, frame_pixel=161),
     keys="975c3f20d71885f5cad6d5c6db96e7ad67408a973f8a7a6a511af5cc8c6947a8",
 )
 PLUSPLUS_GOPRO = replace(
@@ -130,7 +130,7 @@ PLUSPLUS_GOPRO = replace(
     page=DROPBOX,
     size=39_040_724,
     sha256="3c5bb9b5",
-    memory=Footprint(weights=39_040_724, fixed=20_000_000, pixel=600, frame_pixel=100),
+    memory=Footprint(weights=39_040_724, pixel=446, frame_pixel=96),
     keys="ac3d71ae0bfa2f97bfa3f9444873f330fd9666ea932bfb43899650054a9d2eb4",
 )
 
@@ -144,7 +144,7 @@ REALBASICVSR = replace(
     url=f"{OPENMMLAB}/real_basicvsr/realbasicvsr_c64b20_1x30x8_lr5e-5_150k_reds_20211104-52f77c2c.pth",
     size=148_239_017,  # with the networks that trained it
     sha256="52f77c2c",
-    memory=Footprint(weights=25_179_360, fixed=20_000_000, pixel=6_000, frame_pixel=300),
+    memory=Footprint(weights=25_179_360, pixel=671, frame_pixel=272, band_pixel=9_050),
     keys="273d06d3a16f770e4459b285404c666c1fb66879929815abf4e3196d90c3fdb0",
 )
 
@@ -160,7 +160,7 @@ MANA = TaskRow(
     license="MIT",
     checkpoint="mana.pth",
     size=124_378_896,
-    memory=Footprint(weights=57_270_032, fixed=30_000_000, pixel=10_000, frame_pixel=600),
+    memory=Footprint(weights=57_270_032, pixel=4_110, band_pixel=12_000),
     keys="7c94ba14571ceb716f51dc5503440bffaa07a29e85da4b0239a1344cd821f2d9",
 )
 
@@ -183,7 +183,7 @@ VRT_REDS_6 = TaskRow(
     checkpoint="001_VRT_videosr_bi_REDS_6frames.pth",
     url=f"{VRT_RELEASE}/001_VRT_videosr_bi_REDS_6frames.pth",
     size=158 << 20,
-    memory=Footprint(weights=165_152_612, fixed=130_000_000, pixel=0, frame_pixel=7_000),
+    memory=Footprint(weights=165_152_612, fixed=189_000_000, frame_pixel=5_500),
     keys="9377e3f1149a286ad3fa7105f0a039cb23abe8fc9981494031d2387edf5fb03a",
 )
 VRT_REDS_16 = sibling(
@@ -195,7 +195,7 @@ VRT_REDS_16 = sibling(
     num_frames=4,
     length=16,  # twice the frames that attention spans
     size=201 << 20,
-    memory=Footprint(weights=210_511_124, fixed=130_000_000, pixel=0, frame_pixel=7_000),
+    memory=Footprint(weights=210_511_124, fixed=367_000_000, frame_pixel=5_690),
     keys="a551fd071196aa4d8dbfc5d979460c4c3fd637dbc9c6af016713b91bb39e713e",
 )
 VRT_VIMEO = sibling(
@@ -206,7 +206,7 @@ VRT_VIMEO = sibling(
     config=MappingProxyType({"window_size": (8, 8, 8), "pa_frames": 4, "deformable_groups": 16}),
     num_frames=3,
     size=191 << 20,
-    memory=Footprint(weights=200_283_956, fixed=130_000_000, pixel=0, frame_pixel=7_000),
+    memory=Footprint(weights=200_283_956, fixed=256_000_000, frame_pixel=5_500),
     keys="e2586e78962a5568e7f01e78f3edd108d844193b6517d57311891ff894f40078",
 )
 SAME = MappingProxyType(
@@ -222,7 +222,7 @@ VRT_GOPRO = sibling(
     config=SAME,
     scale=1,
     size=102 << 20,
-    memory=Footprint(weights=106_031_668, fixed=130_000_000, pixel=0, frame_pixel=7_000),
+    memory=Footprint(weights=106_031_668, fixed=273_000_000, frame_pixel=3_760),
     keys="4eab3bf9fdcf6d1708185e5474139599d0446178bcfa9863e160dadd3d0002bb",
 )
 
@@ -252,7 +252,7 @@ TASKS = (
         f"{BI_REDS}; six times as large as basicvsrpp (NTIRE 2021)",
         config=MappingProxyType({"mid_channels": 128, "num_blocks": 25}),
         size=175_121_876,
-        memory=Footprint(weights=175_121_876, fixed=20_000_000, pixel=12_000, frame_pixel=2_600),
+        memory=Footprint(weights=175_121_876, pixel=4_440, frame_pixel=2_250, band_pixel=6_140),
         keys="a9edd6da228908a5259076bea9942dba85f08ba4c45e6d42ac3c73fba1ef5385",
     ),
     REALBASICVSR,
@@ -277,7 +277,7 @@ TASKS = (
         task="denoise",
         config=MappingProxyType(SAME | {"nonblind_denoising": True}),
         sigma=10.0,
-        memory=Footprint(weights=106_035_124, fixed=130_000_000, pixel=0, frame_pixel=7_000),
+        memory=Footprint(weights=106_035_124, fixed=239_000_000, frame_pixel=3_750),
         keys="10a61f1f8fccf1cfbdf720959f7a8886deb1408ec6232fbd09cd75b1704f46f4",
     ),
     sibling(
@@ -311,10 +311,11 @@ TASKS = (
         ),
         gives="between",
         num_frames=4,
+        sharing="segments",
         length=10,
         overlap=3,  # exact: no new frame looks further
         size=62_495_130,
-        memory=Footprint(weights=62_039_404, fixed=130_000_000, pixel=0, frame_pixel=7_000),
+        memory=Footprint(weights=62_039_404, fixed=34_900_000, frame_pixel=4_340),
         keys="a96278b61031ac8903a42cb28926a3e9cac202b340ac5790b11074550fbe80c6",
     ),
 )
