@@ -17,7 +17,6 @@ INTERPOLATION = "vfi"  # the task of networks that make frames in between
 BLENDS = ("ramp", "official")
 PREVIEW_OVERLAP = 2  # frames on each side: enough to see what a network does
 MIN_TILE = 16  # pixels; 0 is the whole frame
-PUBLISHED_TILE, PUBLISHED_OVERLAP = 128, 20  # of the official procedure
 
 
 def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: int = 1) -> Restoration:
@@ -62,17 +61,19 @@ def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: in
 def make_request(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: int) -> Request:
     """What script and clip say of windows, tiles and memory. Raises `ArgumentError`."""
     preview, official = arguments.flag("preview"), is_official(arguments)
-    length = arguments.integer("length", 0 if official else 1, MAX_LENGTH, row.length)
+    usual = row.length, row.overlap, 0, 0
+    length, overlap, tile, tile_overlap = row.published or usual if official else usual
+    length = arguments.integer("length", 0 if official else 1, MAX_LENGTH, length)
     # The last frame of a window needs the next one, or nothing comes between the two.
-    overlap = arguments.integer("overlap", int(factor > 1), MAX_LENGTH, row.overlap)
+    overlap = arguments.integer("overlap", int(factor > 1), MAX_LENGTH, overlap)
     if row.sharing == "blended" and length:
         most = length - 1 if official else length // 2
         if arguments.given("overlap") and overlap > most:
             raise ArgumentError(f"overlap {overlap} is too much for windows of {length} frames; `overlap={most}`")
         overlap = min(overlap, most)
-    tile = arguments.sides("tile", MIN_TILE)
-    if tile and any(tile):
-        tile = tile[0] or clip.width, tile[1] or clip.height
+    sides = arguments.sides("tile", MIN_TILE) or ((tile, tile) if official else None)
+    if sides and any(sides):
+        sides = sides[0] or clip.width, sides[1] or clip.height
     return Request(
         width=clip.width,
         height=clip.height,
@@ -84,8 +85,8 @@ def make_request(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: in
         vram_limit=arguments.gibibytes("vram_limit"),
         length=length if preview or official or arguments.given("length") else None,
         overlap=overlap if preview or official or arguments.given("overlap") else None,
-        tile=tile or ((PUBLISHED_TILE,) * 2 if official else None),
-        tile_overlap=arguments.sides("tile_overlap", 0) or ((PUBLISHED_OVERLAP,) * 2 if official else None),
+        tile=sides,
+        tile_overlap=arguments.sides("tile_overlap", 0) or ((tile_overlap, tile_overlap) if official else None),
     )
 
 

@@ -43,6 +43,8 @@ class TaskRow:
     sharing: Sharing = "segments"
     length: int  # frames that one window restores
     overlap: int  # frames of warm-up on each side, or frames that two windows blend
+    # Length, overlap, tile and tile overlap of the authors' own test, where it cuts up its videos.
+    published: tuple[int, int, int, int] | None = None
     memory: Footprint = Footprint()
     half_safe: bool  # whether float16 keeps the picture
     sigma: float | None = None  # noise level (standard deviation, 8-bit units) where none is given; None: takes none

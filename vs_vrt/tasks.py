@@ -177,6 +177,7 @@ VRT_REDS_6 = TaskRow(
     sharing="blended",
     length=12,
     overlap=2,
+    published=(40, 2, 128, 20),
     half_safe=False,
     suits=f"{BI_REDS}; faster than vrt-reds-16",
     license="CC BY-NC 4.0",
@@ -205,6 +206,7 @@ VRT_VIMEO = sibling(
     BI_VIMEO,
     config=MappingProxyType({"window_size": (8, 8, 8), "pa_frames": 4, "deformable_groups": 16}),
     num_frames=3,
+    published=(32, 2, 128, 20),
     size=191 << 20,
     memory=Footprint(weights=200_283_956, fixed=256_000_000, frame_pixel=5_500),
     keys="e2586e78962a5568e7f01e78f3edd108d844193b6517d57311891ff894f40078",
@@ -221,10 +223,12 @@ VRT_GOPRO = sibling(
     task="deblur",
     config=SAME,
     scale=1,
+    published=(18, 2, 192, 20),
     size=102 << 20,
     memory=Footprint(weights=106_031_668, fixed=273_000_000, frame_pixel=3_760),
     keys="4eab3bf9fdcf6d1708185e5474139599d0446178bcfa9863e160dadd3d0002bb",
 )
+TWELVE = (12, 2, 256, 20)
 
 TASKS = (
     COMPACT,
@@ -265,8 +269,14 @@ TASKS = (
     ),
     MANA,
     VRT_GOPRO,
-    sibling(VRT_GOPRO, "vrt-dvd", "005_VRT_videodeblurring_DVD.pth", DVD),
-    sibling(VRT_GOPRO, "vrt-reds", "007_VRT_videodeblurring_REDS.pth", "motion blur of a moving camera (REDS)"),
+    sibling(VRT_GOPRO, "vrt-dvd", "005_VRT_videodeblurring_DVD.pth", DVD, published=TWELVE),
+    sibling(
+        VRT_GOPRO,
+        "vrt-reds",
+        "007_VRT_videodeblurring_REDS.pth",
+        "motion blur of a moving camera (REDS)",
+        published=TWELVE,
+    ),
     PLUSPLUS_GOPRO,
     sibling(PLUSPLUS_GOPRO, "basicvsrpp-dvd", "basicvsr_plusplus_deblur_dvd-ecd08b7f.pth", DVD),
     sibling(
@@ -277,6 +287,7 @@ TASKS = (
         task="denoise",
         config=MappingProxyType(SAME | {"nonblind_denoising": True}),
         sigma=10.0,
+        published=TWELVE,
         memory=Footprint(weights=106_035_124, fixed=239_000_000, frame_pixel=3_750),
         keys="10a61f1f8fccf1cfbdf720959f7a8886deb1408ec6232fbd09cd75b1704f46f4",
     ),
@@ -311,6 +322,7 @@ TASKS = (
         ),
         gives="between",
         num_frames=4,
+        published=None,
         sharing="segments",
         length=10,
         overlap=3,  # exact: no new frame looks further
