@@ -17,6 +17,11 @@ from .workers import Workers
 
 type Rows = list[tuple[str, str, list[Any]]]  # key, "i" or "s", values
 
+FALLBACKS = {
+    "fp32": "vrt: half precision made samples that are no numbers; such windows are computed again (VrtFallback)",
+    "zero": "vrt: the network made samples that are no numbers; they are 0 (VrtFallback)",
+}
+
 SHARING = {"segments": 0, "ramp": 1, "average": 2}  # Sharing in native/plugin/grid.h
 
 
@@ -86,6 +91,8 @@ class Restoration:
                 video, strange = read_video(memory, inputs, self.noise)
             window = Window(memory, video, inputs, keep, outputs, self.factor, self.threshold)
             filled = self.workers.run(node, window.fill)
+        if filled.fallback:
+            self.workers.note_once(FALLBACKS[filled.fallback])
         common = self.common_properties(filled, begin, begin + count)
         marks = self.marks(filled.cuts, keep, begin)
         properties = [

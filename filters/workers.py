@@ -50,22 +50,24 @@ class Workers:
         self._workers: list[Worker] = []
         self._plan: Plan | None = None  # made when the devices are known
         self._notes: list[str] = []
+        self._said: set[str] = set()
         self._lock, self._loading = threading.Lock(), threading.Lock()
 
     def run[R](self, node: int, function: Callable[["Restorer", Tiles | None], R]) -> R:
         """Calls `function` on the node's thread; where memory runs out, again with less. Raises `VrtError`."""
         from vs_vrt import engine
 
-        worker = self.load()[node]
+        worker, was_alone = self.load()[node], False
         while True:
             plan = self.plan()
             try:
                 with engine.memory_errors(worker.device, self._remedy):
                     return engine.run(worker.device, worker.stream, function, worker.restorer, self._tiles(plan))
             except OutOfMemory as error:
-                if not self._shrink(worker, plan):
+                if not self._shrink(worker, plan, was_alone):
                     raise
                 forget(error)
+                was_alone = True
             engine.release_caches(worker.device)
 
     def load(self) -> list[Worker]:
@@ -121,12 +123,14 @@ class Workers:
             precision=choose_precision(self._precision, self._row, device),
         )
 
-    def _shrink(self, worker: Worker, plan: Plan) -> bool:
+    def _shrink(self, worker: Worker, plan: Plan, was_alone: bool) -> bool:
         """Whether there was something to lower: what changes no byte first, then the tiles."""
         from vs_vrt import engine
 
         if engine.gate(worker.device).narrow():
             self.note(f"vrt: out of memory on {worker.device}; its windows wait for one another from now on")
+        # Of windows that fail side by side, each may fit once it is alone.
+        if not was_alone:
             return True
         with self._lock:
             if self._plan is not plan:
@@ -142,6 +146,13 @@ class Workers:
         """For the log."""
         with self._lock:
             self._notes.append(text)
+
+    def note_once(self, text: str) -> None:
+        """For the log, the first time only."""
+        with self._lock:
+            if text not in self._said:
+                self._said.add(text)
+                self._notes.append(text)
 
     def take_notes(self) -> list[str]:
         """What is new for the log."""

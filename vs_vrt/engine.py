@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,9 @@ from vs_vrt.errors import DeviceError, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
+
+# Allocators other than PyTorch's for CUDA raise plain RuntimeErrors: the CPU's, those of cuBLAS and cuDNN, the driver.
+EXHAUSTED = re.compile("out of memory|alloc_failed|can't allocate memory", re.IGNORECASE)
 
 _threads: dict[str, ThreadPoolExecutor] = {}
 _gates: dict[str, "Gate"] = {}
@@ -143,8 +147,6 @@ def memory_errors(device: "torch.device | str", remedy: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # The CPU allocator raises a plain RuntimeError.
-        exhausted = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-        if not exhausted:
+        if not (isinstance(error, (torch.OutOfMemoryError, MemoryError)) or EXHAUSTED.search(str(error))):
             raise
         raise OutOfMemory(f"out of memory on {device}; `{remedy}`") from error
