@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vs_vrt.memory import Request, Windows
+from vs_vrt.memory import Request, Windows, largest
 from vs_vrt.task import TaskRow
 from vs_vrt.windows import stubs
 
@@ -42,7 +42,6 @@ class Restoration:
     matrix: int  # of the argument, -1 where it was not given
     noise: Noise | None = None
     preview: bool = False
-    official: bool = False  # tiles join as in the test program of VRT's authors
 
     def __post_init__(self) -> None:
         self.width = self.clip.width * self.row.scale
@@ -53,7 +52,8 @@ class Restoration:
         self.sharing_code = SHARING[self.sharing]
         self.stride = 1 if self.preview else self.row.stride
         self.format, self.carrier = working_format(self.clip), carrier_format(self.clip)
-        self.nodes = len(self.devices) * self.request.streams
+        # A preview is a frame of its own: no other is worth computing beside it.
+        self.nodes = 1 if self.preview else len(self.devices) * self.request.streams
         self.workers = Workers(
             row=self.row,
             checkpoint=self.checkpoint,
@@ -61,7 +61,6 @@ class Restoration:
             precision=self.precision,
             request=self.request,
             windows=self.windows,
-            official=self.official,
             remedy=self.remedy(),
         )
         self.message = (
@@ -120,7 +119,8 @@ class Restoration:
             ("VrtWindow", "i", [begin * self.factor, end * self.factor - 1]),
         ]
         if filled.tiles:
-            rows.append(("VrtTile", "i", [filled.tiles.width, filled.tiles.height]))
+            height, width = largest(filled.tiles, self.request, self.row)
+            rows.append(("VrtTile", "i", [width, height]))
         if filled.fallback:
             rows.append(("VrtFallback", "s", [filled.fallback]))
         if self.preview:

@@ -145,16 +145,22 @@ struct Return {
     bool converts, subsampled;
     std::mutex mutex;
     std::map<std::array<int, 3>, VSNode *> converters;
+    VSNode *latest = nullptr;  // of them
 
     VSNode *converter(const VSMap *properties, std::string &error, VSCore *core, const VSAPI *vsapi) {
         const std::array<int, 3> key{read(properties, kMatrix, vsapi), read(properties, kRange, vsapi),
                                      subsampled ? read(properties, kChromaLocation, vsapi) : kUnknown};
         std::lock_guard<std::mutex> lock(mutex);
         auto found = converters.find(key);
-        if (found != converters.end()) return found->second;
+        if (found != converters.end()) return latest = found->second;
         VSNode *node = resize(vsapi->addNodeRef(source), format, key[0], key[1], key[2], error, core, vsapi);
-        if (node) converters.emplace(key, node);
+        if (node) converters.emplace(key, latest = node);
         return node;
+    }
+
+    VSNode *likely() {
+        std::lock_guard<std::mutex> lock(mutex);
+        return latest;
     }
 };
 
@@ -177,17 +183,23 @@ const VSFrame *finish(int n, VSNode *node, VSFrameContext *context, VSCore *core
     return frame;
 }
 
+// A frame most likely takes the converter of the one before, which asks the source by itself. Where it does not, or
+// there is none yet, the right one is asked afterwards.
 const VSFrame *VS_CC get_returned(int n, int reason, void *instance, void **frame_data, VSFrameContext *context,
                                   VSCore *core, const VSAPI *vsapi) {
     Return &node = *static_cast<Return *>(instance);
-    if (reason == arInitial) vsapi->requestFrameFilter(n, node.source, context);
+    if (reason == arInitial) {
+        *frame_data = node.converts ? node.likely() : nullptr;
+        vsapi->requestFrameFilter(n, *frame_data ? static_cast<VSNode *>(*frame_data) : node.source, context);
+    }
     if (reason != arAllFramesReady) return nullptr;
     if (!node.converts) return finish(n, node.source, context, core, vsapi);
-    if (*frame_data) return finish(n, static_cast<VSNode *>(*frame_data), context, core, vsapi);
-    const VSFrame *restored = vsapi->getFrameFilter(n, node.source, context);
+    VSNode *asked = *frame_data ? static_cast<VSNode *>(*frame_data) : node.source;
+    const VSFrame *found = vsapi->getFrameFilter(n, asked, context);
     std::string error;
-    VSNode *converter = node.converter(vsapi->getFramePropertiesRO(restored), error, core, vsapi);
-    vsapi->freeFrame(restored);
+    VSNode *converter = node.converter(vsapi->getFramePropertiesRO(found), error, core, vsapi);
+    vsapi->freeFrame(found);
+    if (converter == asked) return finish(n, converter, context, core, vsapi);
     if (!converter) {
         vsapi->setFilterError(error.c_str(), context);
         return nullptr;

@@ -1,5 +1,6 @@
 // The frame node: it maps frame n to the windows that restored it, and to its place in them.
 
+#include <atomic>
 #include <limits>
 
 #include "blend.h"
@@ -12,19 +13,21 @@ struct FrameNode {
     std::vector<VSNode *> windows;  // window k is computed by node k modulo their number
     Grid grid;
     int made;
+    std::atomic<int> previous{-1};  // the frame that was asked for before; it decides what is made when, not what
 
     VSNode *owner(int window) const { return windows[static_cast<size_t>(window) % windows.size()]; }
 };
 
-// Windows that follow one another are asked for together, one of each node: all nodes then have work at the same time.
-void request(int n, const FrameNode &node, VSFrameContext *context, const VSAPI *vsapi) {
-    const int nodes = static_cast<int>(node.windows.size());
+// In a linear run, windows that follow one another are asked for together, one of each node, so that all nodes have
+// work at the same time. A seek costs its own windows alone.
+void request(int n, FrameNode &node, VSFrameContext *context, const VSAPI *vsapi) {
     const std::vector<Share> shares = node.grid.shares(n / node.made);
-    const int group = shares.back().window / nodes * nodes;
-    for (const Share &share : shares)
-        if (share.window < group) vsapi->requestFrameFilter(share.window, node.owner(share.window), context);
-    for (int k = group; k < group + nodes && k < node.grid.count(); ++k)
-        vsapi->requestFrameFilter(k, node.owner(k), context);
+    for (const Share &share : shares) vsapi->requestFrameFilter(share.window, node.owner(share.window), context);
+    const int64_t ahead = int64_t(n) - node.previous.exchange(n);
+    if (ahead < 1 || ahead > kRequestsInFlight) return;
+    const int64_t nodes = static_cast<int64_t>(node.windows.size()), last = shares.back().window;
+    const int64_t end = std::min<int64_t>((last / nodes + 1) * nodes, node.grid.count());
+    for (int k = static_cast<int>(last) + 1; k < end; ++k) vsapi->requestFrameFilter(k, node.owner(k), context);
 }
 
 const VSFrame *made_frame(int n, int window, const FrameNode &node, VSFrameContext *context, const VSAPI *vsapi) {
@@ -72,7 +75,7 @@ const VSFrame *blended(int n, const std::vector<Share> &shares, const FrameNode 
 
 const VSFrame *VS_CC get_frame(int n, int reason, void *instance, void **, VSFrameContext *context, VSCore *core,
                                const VSAPI *vsapi) {
-    const FrameNode &node = *static_cast<FrameNode *>(instance);
+    FrameNode &node = *static_cast<FrameNode *>(instance);
     if (reason == arInitial) request(n, node, context, vsapi);
     if (reason != arAllFramesReady) return nullptr;
     const std::vector<Share> shares = node.grid.shares(n / node.made);
@@ -88,14 +91,12 @@ void VS_CC free_frame(void *instance, VSCore *, const VSAPI *vsapi) {
 
 }  // namespace
 
-void hold(VSNode *node, int frames, const VSAPI *vsapi) {
-    vsapi->setCacheMode(node, cmForceEnable);
-    vsapi->setCacheOptions(node, 1, frames, 0);
+int kept_for(const Step &step) {
+    const int64_t shared = int64_t(step.nodes) * step.grid.shared();
+    return static_cast<int>(std::min<int64_t>(shared, step.grid.frames)) + kRequestsInFlight;
 }
 
 VSNode *create_made(VSNode *source, VSNode *sigma, const Step &step, VSCore *core, const VSAPI *vsapi) {
-    // Neighbouring windows read the same frames at their borders: kept here, they are asked for once.
-    hold(source, step.grid.shared() + kRequestsInFlight, vsapi);
     VSVideoInfo out = *vsapi->getVideoInfo(source);
     vsapi->getVideoFormatByID(&out.format, static_cast<uint32_t>(step.carrier), core);
     out.width = step.width;
@@ -103,7 +104,7 @@ VSNode *create_made(VSNode *source, VSNode *sigma, const Step &step, VSCore *cor
     const int64_t most = std::numeric_limits<int>::max();
     out.numFrames = static_cast<int>(std::min(int64_t(out.numFrames) * step.made, most));
 
-    FrameNode *node = new FrameNode{{}, step.grid, step.made};
+    FrameNode *node = new FrameNode{{}, step.grid, step.made, {-1}};
     std::vector<VSFilterDependency> reads;
     for (int i = 0; i < step.nodes; ++i) {
         VSNode *levels = sigma ? vsapi->addNodeRef(sigma) : nullptr;

@@ -50,8 +50,19 @@ struct Grid {
             std::min<int64_t>(int64_t(end(k)) + (sharing == Sharing::segments ? overlap : 0), frames));
     }
 
-    // The frames that two neighbouring windows both read, at most.
-    int shared() const { return sharing == Sharing::segments ? 2 * overlap + stride - 1 : overlap; }
+    // The frames that two neighbouring windows both read, at most. Of averaged windows the last one comes early.
+    int shared() const {
+        if (sharing == Sharing::segments) return 2 * overlap + stride - 1;
+        return sharing == Sharing::average ? std::min(length, frames) : overlap;
+    }
+
+    // The windows that frames in flight may still ask for. At least two, so that stepping back over a border costs
+    // nothing.
+    int kept(int in_flight) const {
+        const int64_t span = int64_t(in_flight) + (sharing == Sharing::segments ? 0 : length - step());
+        const int64_t windows = (span + step() - 1) / step() + 1;
+        return static_cast<int>(std::clamp<int64_t>(windows, 2, std::max(count(), 2)));
+    }
 
     // The windows that restore frame n, in ascending order.
     std::vector<Share> shares(int n) const {

@@ -17,8 +17,8 @@ inline const char *const kDropped = "_vrt_dropped";
 // Frames of a linear run are made a little out of order.
 constexpr int kRequestsInFlight = 8;
 
-// Lets the node keep its last frames, whatever memory is short elsewhere.
-void hold(VSNode *node, int frames, const VSAPI *vsapi);
+// The same frames, of which it keeps the last so many, however short memory is elsewhere.
+VSNode *create_keep(VSNode *source, int frames, VSCore *core, const VSAPI *vsapi);
 
 // Passes frames on after checking what only a frame shows (interlacing, a matrix that cannot be), and fills in the
 // colour properties that are missing. Where `converts`, the properties that a trip through RGB loses are kept aside.
@@ -26,6 +26,9 @@ VSNode *create_colour_guard(VSNode *source, int matrix, bool converts, VSCore *c
 
 // Window k as frame k, for one of the step's nodes; `sigma` is its noise map or null.
 VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, int number, VSCore *core, const VSAPI *vsapi);
+
+// How many frames a step's source should keep, so that windows which share some ask for each once.
+int kept_for(const Step &step);
 
 // The frames that the step makes, in the format of its carriers, from windows on a fixed grid.
 VSNode *create_made(VSNode *source, VSNode *sigma, const Step &step, VSCore *core, const VSAPI *vsapi);

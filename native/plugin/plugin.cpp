@@ -29,6 +29,12 @@ struct Call {
     bool converts = false;                          // whether the two formats differ
 };
 
+// A frame leaves between those that are made, once their windows are: until then it is kept.
+int kept_for_interleaving(const Step &step) {
+    const int64_t windows = int64_t(step.grid.length) * step.nodes;
+    return static_cast<int>(std::min<int64_t>(windows, step.grid.frames)) + kept_for(step);
+}
+
 // Plans a call of the function and says so in the log. The nodes are the caller's; there are none after an error.
 Outcome prepare(const char *function, const VSMap *in, Call &call, VSCore *core, const VSAPI *vsapi) {
     Outcome outcome = plan(function, in, vsapi, call.steps);
@@ -42,7 +48,9 @@ Outcome prepare(const char *function, const VSMap *in, Call &call, VSCore *core,
     const uint32_t wanted = static_cast<uint32_t>(call.steps.front().format);
     call.format = format;
     call.converts = given != wanted;
-    call.guarded = create_colour_guard(clip, call.steps.front().matrix, call.converts, core, vsapi);
+    const Step &step = call.steps.front();
+    call.guarded = create_colour_guard(clip, step.matrix, call.converts, core, vsapi);
+    if (step.factor > 1) call.guarded = create_keep(call.guarded, kept_for_interleaving(step), core, vsapi);
     call.working = vsapi->addNodeRef(call.guarded);
     if (call.converts) call.working = resize(call.working, wanted, -1, -1, -1, outcome.error, core, vsapi);
     if (!call.working) vsapi->freeNode(call.guarded);
@@ -60,11 +68,6 @@ void VS_CC describe_call(const VSMap *in, VSMap *out, void *, VSCore *core, cons
     set_entries(outcome.entries, out, vsapi);
 }
 
-// A frame leaves when those that follow it are made: until then the source keeps it.
-void hold_for_interleaving(VSNode *source, const Grid &grid, const VSAPI *vsapi) {
-    hold(source, std::min(grid.length, grid.frames) + grid.shared() + kRequestsInFlight, vsapi);
-}
-
 void VS_CC restore(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
     Call call;
     const Outcome outcome = prepare("restore", in, call, core, vsapi);
@@ -72,11 +75,11 @@ void VS_CC restore(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAP
     vsapi->freeNode(call.guarded);
     int absent = 0;
     VSNode *sigma = vsapi->mapGetNode(in, "sigma_clip", 0, &absent);
-    VSNode *node = create_made(call.working, sigma, call.steps[0], core, vsapi);
-    if (call.steps.size() > 1) {
-        // The second step interpolates, and its windows hold this node's frames.
+    VSNode *working = create_keep(call.working, kept_for(call.steps[0]), core, vsapi);
+    VSNode *node = create_made(working, sigma, call.steps[0], core, vsapi);
+    if (call.steps.size() > 1) {  // the second one interpolates
+        node = create_keep(node, kept_for_interleaving(call.steps[1]), core, vsapi);
         VSNode *made = create_made(vsapi->addNodeRef(node), nullptr, call.steps[1], core, vsapi);
-        hold_for_interleaving(node, call.steps[1].grid, vsapi);
         node = create_interleaved(node, made, call.steps[1].factor, core, vsapi);
     }
     vsapi->mapConsumeNode(out, "clip", in_own_format(call, node, true, core, vsapi), maReplace);
@@ -88,7 +91,6 @@ void VS_CC interpolate(const VSMap *in, VSMap *out, void *, VSCore *core, const 
     if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
     const Step &step = call.steps[0];
     VSNode *made = in_own_format(call, create_made(call.working, nullptr, step, core, vsapi), true, core, vsapi);
-    hold_for_interleaving(call.guarded, step.grid, vsapi);
     VSNode *source = in_own_format(call, call.guarded, false, core, vsapi);
     vsapi->mapConsumeNode(out, "clip", create_interleaved(source, made, step.factor, core, vsapi), maReplace);
 }

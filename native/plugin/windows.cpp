@@ -6,8 +6,6 @@
 namespace vrt {
 namespace {
 
-constexpr int kCachedWindows = 2;
-
 struct WindowNode {
     VSNode *source, *sigma;  // sigma is null where there is no noise map
     Step step;
@@ -161,8 +159,9 @@ VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, int numb
     VSNode *windows = vsapi->createVideoFilter2(
         "Windows", &carrier, get_window, free_window, fmParallelRequests, reads, sigma ? 2 : 1,
         new WindowNode{source, sigma, step, out, number, out.width != in.width}, core);
-    hold(windows, kCachedWindows, vsapi);
-    return windows;
+    VSCoreInfo info;
+    vsapi->getCoreInfo(core, &info);
+    return create_keep(windows, step.grid.kept(info.numThreads), core, vsapi);
 }
 
 }  // namespace vrt
