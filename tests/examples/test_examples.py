@@ -112,6 +112,21 @@ def test_shrink_and_compare(vapoursynth_home: dict[str, str], folder: Path) -> N
     assert "restored inf dB" in done.stdout, done.stderr
 
 
+def test_preview(vapoursynth_home: dict[str, str], folder: Path) -> None:
+    def piped(*variables: str) -> bytes:
+        given = [word for each in (f"input={folder / 'a clip.mp4'}", *variables) for word in ("-a", each)]
+        command = [Path(sys.executable).with_name("vspipe"), *given, ROOT / "examples" / "preview.vpy", "-"]
+        done = subprocess.run(command, env=vapoursynth_home, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    preview, exact = piped(), piped("exact=1")
+    assert len(preview) == len(exact) == FRAMES * 3 * 16 * SIZE[0] * SIZE[1]
+    assert preview != exact
+    pictures = [np.frombuffer(each, np.uint8).astype(float) for each in (preview, exact)]
+    assert np.abs(pictures[0] - pictures[1]).mean() < 4
+
+
 def test_the_sample_renders(vapoursynth_home: dict[str, str]) -> None:
     code = "from make_sample import sample; c = sample(); print(c.width, c.height, c.num_frames)"
     environment = vapoursynth_home | {"PYTHONPATH": str(ROOT / "examples")}
