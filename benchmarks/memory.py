@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.networks import in_fresh_process
-from vs_vrt.memory import TERMS, Windows, default_overlap, frames_seen, network_bytes, terms
+from vs_vrt.memory import TERMS, Windows, frames_seen, network_bytes, terms
 from vs_vrt.task import Footprint, TaskRow
 from vs_vrt.tasks import TASKS
 
@@ -87,7 +87,7 @@ def cases(row: TaskRow) -> Iterator[Case]:
     )
     for group, how, is_fit in groups:
         for length, height, width in group:
-            windows = Windows(length, default_overlap(row, length))
+            windows = Windows(length, row.overlap)
             frames = frames_seen(row, windows)
             warm_up = windows.overlap if row.sharing == "segments" and row.gives == "every" else 0
             yield Case(model=row.model, frames=frames, overlap=warm_up, height=height, width=width, how=how, fit=is_fit)

@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from vs_vrt.errors import ArgumentError
+
 from .arguments import Arguments
 from .interpolate import plan_interpolate
 from .plan import INTERPOLATION
@@ -23,21 +25,18 @@ def describe_plan(values: dict[str, list[Any]]) -> Rows:
     arguments = Arguments(values)
     is_interpolation = arguments.one("task") == INTERPOLATION
     probe = arguments.flag("probe")
+    if arguments.given("factor") and not is_interpolation:
+        raise ArgumentError('factor is for interpolation; `core.vrt.Plan(clip, task="vfi", factor=2)`')
     rest = {name: given for name, given in values.items() if name not in ("probe", "task" if is_interpolation else "")}
     restorations = plan_interpolate(rest) if is_interpolation else plan_restore(rest)
     plans = [restoration.workers.plan() for restoration in restorations]
-    tiles = [plan.tiles for plan in plans]
     rows: Rows = [
         ("model", "s", [each.row.model for each in restorations]),
         ("arguments", "s", [plan.arguments() for plan in plans]),
         ("length", "i", [plan.windows.length for plan in plans]),
         ("overlap", "i", [plan.windows.overlap for plan in plans]),
-        ("tile", "i", [side for each in tiles for side in ((each.width, each.height) if each else (0, 0))]),
-        (
-            "tile_overlap",
-            "i",
-            [side for each in tiles for side in ((each.overlap_w, each.overlap_h) if each else (0, 0))],
-        ),
+        ("tile", "i", [side for plan in plans for side in (plan.tile if plan.tiles else (0, 0))]),
+        ("tile_overlap", "i", [side for plan in plans for side in plan.tile_overlap]),
         ("temporal", "f", [plan.temporal for plan in plans]),
         ("spatial", "f", [plan.spatial for plan in plans]),
         ("device_bytes", "i", [plan.device_bytes for plan in plans]),

@@ -1,11 +1,12 @@
 """What Restore and Interpolate decide alike: the part of one network in a call."""
 
+from collections import Counter
 from dataclasses import replace
 
 from vs_vrt.checkpoint import locate
 from vs_vrt.engine import total_ram
 from vs_vrt.errors import ArgumentError
-from vs_vrt.memory import Request, plan_windows
+from vs_vrt.memory import MIN_TILE, Request, plan_windows
 from vs_vrt.task import TaskRow
 
 from .arguments import MATRICES, MAX_LENGTH, MAX_STREAMS, PRECISIONS, Arguments
@@ -16,11 +17,12 @@ from .restoration import Restoration
 INTERPOLATION = "vfi"  # the task of networks that make frames in between
 BLENDS = ("ramp", "official")
 PREVIEW_OVERLAP = 2  # frames on each side: enough to see what a network does
-MIN_TILE = 16  # pixels; 0 is the whole frame
 
 
-def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: int = 1) -> Restoration:
-    """Checks a call and decides what the network of `row` is to do. Raises `VrtError`."""
+def plan_network(
+    arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: int = 1, networks: int = 1
+) -> Restoration:
+    """Checks a call and decides what the network of `row` is to do, one of `networks`. Raises `VrtError`."""
     path = locate(row, arguments.one("weights"))
     check_size(clip, row.scale)
     refuse_unusable(arguments, row)
@@ -29,11 +31,12 @@ def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: in
         row = replace(row, sharing="segments", stride=1, length=1, overlap=min(row.overlap, PREVIEW_OVERLAP))
     if clip.format_id == RGBH:
         row = replace(row, half_safe=True)  # who gives half precision asks for it
+    devices, streams = choose_devices(arguments)
     request = make_request(arguments, clip, row, factor)
+    request = replace(request, devices=len(devices), streams=streams, networks=networks)
     if official and request.length == 0:
         row, request = as_one_window(row, request, clip)
     windows = plan_windows(row, request, total_ram())
-    devices = arguments.devices()
     precision = arguments.choice("precision", PRECISIONS)
     if precision == "fp16" and "cpu" in devices:
         raise ArgumentError('a CPU does not compute in fp16; `precision="bf16"` or `precision="fp32"`')
@@ -54,7 +57,6 @@ def plan_network(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: in
         matrix=-1 if matrix is None else MATRICES[matrix],
         noise=plan_noise(arguments, row, clip),
         preview=preview,
-        official=official,
     )
 
 
@@ -79,15 +81,29 @@ def make_request(arguments: Arguments, clip: ClipFacts, row: TaskRow, factor: in
         height=clip.height,
         made=max(factor - 1, 1),
         pixel_bytes=3 * sample_bytes(carrier_format(clip)),
-        devices=len(arguments.devices()),
-        streams=arguments.integer("num_streams", 1, MAX_STREAMS, 1),
         ram_limit=arguments.gibibytes("ram_limit"),
         vram_limit=arguments.gibibytes("vram_limit"),
         length=length if preview or official or arguments.given("length") else None,
         overlap=overlap if preview or official or arguments.given("overlap") else None,
         tile=sides,
         tile_overlap=arguments.sides("tile_overlap", 0) or ((tile_overlap, tile_overlap) if official else None),
+        preview=preview,
+        official=official,
     )
+
+
+def choose_devices(arguments: Arguments) -> tuple[list[str | None], int]:
+    """The devices, and how many windows each computes side by side. One that is named twice computes twice as many.
+
+    Raises `ArgumentError`.
+    """
+    names, streams = arguments.devices(), arguments.integer("num_streams", 1, MAX_STREAMS, 1)
+    if arguments.given("vram_limit") and set(names) == {"cpu"}:
+        raise ArgumentError("vram_limit is for GPUs, and the device is the CPU; `ram_limit=8`")
+    times = set(Counter(names).values())
+    if len(times) > 1:
+        raise ArgumentError("device names some devices more often than others; `num_streams=2` is for all of them")
+    return list(dict.fromkeys(names)), streams * times.pop()
 
 
 def is_official(arguments: Arguments) -> bool:
@@ -98,16 +114,16 @@ def is_official(arguments: Arguments) -> bool:
 def as_one_window(row: TaskRow, request: Request, clip: ClipFacts) -> tuple[TaskRow, Request]:
     """The whole clip, mirrored at its end to a multiple of the attention window: what length 0 means officially."""
     span = row.config.get("window_size", (6,))[0]
-    return replace(row, num_frames=-(-clip.num_frames // span) * span), replace(request, length=clip.num_frames)
+    request = replace(request, length=clip.num_frames, whole=True)
+    return replace(row, num_frames=-(-clip.num_frames // span) * span), request
 
 
 def refuse_unusable(arguments: Arguments, row: TaskRow) -> None:
     """Raises `ArgumentError` for arguments that the model has no use for: none is ever silently ignored."""
     blend = arguments.choice("blend", BLENDS)
-    if blend and not row.architecture.startswith("vrt:"):
-        raise ArgumentError(
-            f"blend says how windows of VRT join, and {row.model} is another network; `leave blend out`"
-        )
+    cuts_time = blend == "ramp" or arguments.one("length") == 0  # which networks in between do not
+    if blend and (not row.architecture.startswith("vrt:") or (cuts_time and row.sharing == "segments")):
+        raise ArgumentError(f"windows of {row.model} share no frames that could blend; `leave blend out`")
     if arguments.flag("preview"):
         refuse(arguments, ("length", "overlap", "blend"), "a preview has one short window", "preview=False")
     if blend == "official":

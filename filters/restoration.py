@@ -105,8 +105,8 @@ class Restoration:
         """What to lower when memory has run out and the tiles are small already."""
         if self.length > 1:
             return f"length={self.length // 2}"
-        # An interpolation needs its overlap.
-        if self.overlap and self.factor == 1:
+        # An interpolation needs its overlap, and a preview chooses its own.
+        if self.overlap and self.factor == 1 and not self.preview:
             return f"overlap={self.overlap // 2}"
         return "clip.std.CropAbs(width=640, height=360)"
 

@@ -58,12 +58,14 @@ def plan_space_time(arguments: Arguments, clip: ClipFacts) -> list[Restoration]:
     interpolations = {row.checkpoint for row in TASKS if row.task == INTERPOLATION}
     mine = 0 if weights and Path(weights[0]).name in interpolations else 1  # it alone: the first has its own already
     first = arguments.replaced(task=["sr4"], weights=weights[:mine])
-    larger = plan_network(first, clip, choose_row(first))
+    larger = plan_network(first, clip, choose_row(first), networks=2)
     own: dict[str, list[Any]] = {name: [] for name in ("model", "overlap", "blend", "tile", "tile_overlap")}
+    if arguments.one("length") == 0:  # the whole clip: a matter of blend
+        own["length"] = []
     second = arguments.replaced(**own | {"task": [INTERPOLATION], "weights": weights[mine:]})
     # In the clip's own format, although it is the working format by then: what follows from the format is said once.
     clip = replace(clip, width=larger.width, height=larger.height)
-    return [larger, plan_network(second, clip, choose_row(second), factor=2)]
+    return [larger, plan_network(second, clip, choose_row(second), factor=2, networks=2)]
 
 
 def choose_row(arguments: Arguments) -> TaskRow:

@@ -4,7 +4,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +40,10 @@ class Workers:
         precision: str | None,
         request: Request,
         windows: Windows,
-        official: bool,
         remedy: str,
     ) -> None:
         self._row, self._checkpoint, self._precision = row, checkpoint, precision
-        self._request, self._windows, self._official = request, windows, official
+        self._request, self._windows = request, windows
         self._remedy = remedy
         self._devices = [name for _ in range(request.streams) for name in devices]
         self._workers: list[Worker] = []
@@ -62,7 +61,7 @@ class Workers:
             plan = self.plan()
             try:
                 with engine.memory_errors(worker.device, self._remedy):
-                    return engine.run(worker.device, worker.stream, function, worker.restorer, self._tiles(plan))
+                    return engine.run(worker.device, worker.stream, function, worker.restorer, plan.tiles)
             except OutOfMemory as error:
                 if not self._shrink(worker, plan, was_alone):
                     raise
@@ -90,9 +89,6 @@ class Workers:
             if self._plan is None:
                 self._plan = self._first_plan()
             return self._plan
-
-    def _tiles(self, plan: Plan) -> Tiles | None:
-        return replace(plan.tiles, official=True) if plan.tiles and self._official else plan.tiles
 
     def _worker(self, name: str | None, path: Path, streams: Counter[str]) -> Worker:
         from vs_vrt import engine
@@ -135,7 +131,7 @@ class Workers:
         with self._lock:
             if self._plan is not plan:
                 return True  # another window has lowered it already
-            smaller = None if self._official else memory.smaller(plan)
+            smaller = None if plan.request.official else memory.smaller(plan)
             if smaller is None:
                 return False
             self._plan = smaller

@@ -46,14 +46,18 @@ def planned(
     )
 
 
-def tile_size(plan: Plan) -> tuple[int, int]:
-    rows, columns = layouts(plan.tiles, plan.request.height, plan.request.width, plan.row)
-    return max(map(len, columns)), max(map(len, rows))
+def cells(plan: Plan) -> tuple[list[range], list[range]]:
+    return layouts(plan.tiles, plan.request.height, plan.request.width, plan.row)
 
 
 def area(plan: Plan) -> int:
-    width, height = tile_size(plan)
-    return width * height
+    rows, columns = cells(plan)
+    return max(map(len, columns)) * max(map(len, rows))
+
+
+def are_limits(plans: list[Plan]) -> bool:
+    """Whether none makes anything longer or larger than the one before."""
+    return all(area(a) >= area(b) and a.windows.length >= b.windows.length for a, b in pairwise(plans))
 
 
 @each_row
@@ -61,7 +65,9 @@ def area(plan: Plan) -> int:
 def test_every_clip_has_a_plan_within_bounds(row: TaskRow, machine: tuple[str, float, float]) -> None:
     for size in SIZES:
         plan = planned(row, *size, machine)
-        assert plan.temporal <= (1.35 if row.model not in ("mana", "vrt-vfi") else 4)
+        assert plan.windows.overlap == row.overlap
+        if plan.windows.length == row.length:
+            assert plan.temporal <= (1.35 if row.model != "mana" else 1.6)
         if plan.tiles and min(plan.tiles.width, plan.tiles.height) >= 256:
             assert plan.spatial <= 1.25
         # What does not fit is the smallest of all.
@@ -85,26 +91,81 @@ def test_lower_limits_never_raise_a_rung(row: TaskRow) -> None:
     machine = ("cuda", 64, 24)
     free = planned(row, 1920, 1080, machine)
     tiles = [free, *(planned(row, 1920, 1080, machine, vram_limit=limit) for limit in limits)]
-    assert all(area(a) >= area(b) for a, b in pairwise(tiles))
+    assert are_limits(tiles)
     assert {plan.windows for plan in tiles} == {free.windows}
-    windows = [free, *(planned(row, 1920, 1080, machine, ram_limit=limit) for limit in limits)]
-    assert all(a.windows.length >= b.windows.length for a, b in pairwise(windows))
     assert tiles[1].tiles == free.tiles  # a limit above what there is
-    on_cpu = [planned(row, 640, 480, ("cpu", 64, 64), length=row.length, ram_limit=limit) for limit in limits]
-    assert all(area(a) >= area(b) for a, b in pairwise(on_cpu))
+    for machine in (("cuda", 64, 8), ("cuda", 64, 24), ("cpu", 64, 64), ("cpu", 16, 16)):
+        for size in ((640, 480), (1920, 1080), (3840, 2160)):
+            assert are_limits([planned(row, *size, machine, ram_limit=limit) for limit in (None, *limits)])
+
+
+def test_windows_that_a_limit_makes_shorter_leave_tiles_as_they_are() -> None:
+    row, machine = ROWS["basicvsrpp"], ("cuda", 64, 8)
+    free, limited = planned(row, 1920, 1080, machine), planned(row, 1920, 1080, machine, ram_limit=8)
+    assert limited.windows.length < free.windows.length
+    assert limited.tiles == free.tiles
+    given = planned(
+        row, 1920, 1080, machine, length=limited.windows.length
+    )  # what would fit, were it not for the limit
+    assert area(given) > area(free)
+
+
+@each_network
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+def test_how_many_windows_are_made_side_by_side_changes_no_byte(
+    row: TaskRow, machine: tuple[str, float, float]
+) -> None:
+    for size in SIZES:
+        one = planned(row, *size, machine)
+        for nodes in ({"streams": 2}, {"streams": 4}, {"devices": 2}, {"devices": 3, "streams": 3}):
+            more = planned(row, *size, machine, **nodes)
+            assert (more.windows, more.tiles) == (one.windows, one.tiles)
+            assert more.host_bytes > one.host_bytes
+            assert (more.device_bytes > one.device_bytes) == ("streams" in nodes)
+            assert ("run out" in more.summary()) == (
+                more.device_bytes > more.device_budget or more.host_bytes > more.host_budget
+            )
 
 
 @each_network
 @pytest.mark.parametrize("size", [(1, 1), (333, 251), (1920, 1080), (7680, 4320)], ids=str)
 def test_the_arguments_reproduce_the_plan(row: TaskRow, size: tuple[int, int]) -> None:
-    plan = planned(row, *size)
-    asked: dict[str, Any] = eval(f"dict({plan.arguments()})")
-    if asked["tile"] == 0:
-        asked["tile"] = [0, 0]
-    asked = {name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()}
-    again = planned(row, *size, ("cpu", 256, 256), **asked)
-    assert (again.windows, again.tiles) == (plan.windows, plan.tiles)
-    assert again.arguments() == plan.arguments()
+    sides = (16, 17, 40, 64, 88, 100, 128, 200, 256, 280, 300, 511, 640, 1000)
+    given = [{"tile": (side, side)} for side in sides] + [{"tile": (300, side)} for side in sides]
+    given += [{"tile": (side, side), "tile_overlap": (shared, 0)} for side in sides for shared in (0, 5, 24, 64, 900)]
+    for arguments in ({}, {"vram_limit": 2.0}, {"vram_limit": 0.5}, *given):
+        plan = planned(row, *size, **arguments)
+        again = planned(row, *size, ("cpu", 256, 256), **asked(plan))
+        assert (again.windows, cells(again)) == (plan.windows, cells(plan))
+        assert again.arguments() == plan.arguments()
+        assert again.tile == plan.tile
+
+
+def asked(plan: Plan) -> dict[str, Any]:
+    """What `arguments` of the plan say."""
+    values: dict[str, Any] = eval(f"dict({plan.arguments()})")
+    if values["tile"] == 0:
+        values["tile"] = [0, 0]
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+@each_network
+def test_the_tile_is_the_one_that_is_computed(row: TaskRow) -> None:
+    for side in (16, 64, 88, 128, 256, 300):
+        plan = planned(row, 1920, 1080, tile=(side, side), tile_overlap=(24, 24))
+        rows, columns = cells(plan)
+        assert plan.tile == (max(map(len, columns)), max(map(len, rows)))
+        assert plan.tile_overlap == (columns[0].stop - columns[1].start, rows[0].stop - rows[1].start)
+    assert planned(row, 1920, 1080, tile=(0, 0)).tile == (1920, 1080)
+    official = planned(row, 1920, 1080, tile=(256, 192), tile_overlap=(20, 20), official=True)
+    assert official.tiles is not None
+    assert (official.tile, official.tiles.official) == ((256, 192), True)
+
+
+def test_what_was_asked_for_and_is_not_used_is_not_named() -> None:
+    plan = planned(ROWS["vrt-reds-6"], 1920, 1080, tile=(128, 128), tile_overlap=(24, 24))
+    assert plan.tile == (88, 88)
+    assert "tile=[88, 88], tile_overlap=[24, 24]" in plan.arguments()
 
 
 @each_network
@@ -117,13 +178,14 @@ def test_what_was_asked_for_is_kept(row: TaskRow) -> None:
 
 @each_network
 def test_a_tile_that_was_asked_for_has_an_overlap(row: TaskRow) -> None:
-    for side in (64, 88, 128, 256, 300, 512):
+    for side in (48, 64, 88, 128, 256, 300, 512):
         tiles = planned(row, 1920, 1080, tile=(side, side)).tiles
         assert tiles is not None
-        assert (side - tiles.overlap_w) % row.align == 0
-        assert 0 <= tiles.overlap_w <= side // 2
-        if side >= 128:
-            assert tiles.overlap_w >= memory.TILE_OVERLAP
+        assert memory.TILE_OVERLAP <= tiles.overlap_w <= side // 2
+        if side > row.align:
+            assert (side - tiles.overlap_w) % row.align == 0
+        rows, columns = layouts(tiles, 1080, 1920, row)
+        assert all(a.stop - b.start >= memory.TILE_OVERLAP for axis in (rows, columns) for a, b in pairwise(axis))
 
 
 @each_network
@@ -161,7 +223,7 @@ def test_nothing_is_asked_of_the_machine() -> None:
     tree = ast.parse((ROOT / "vs_vrt" / "memory.py").read_text())
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert modules == {"math", "dataclasses", "vs_vrt.task", "vs_vrt.tiling"}
+    assert modules == {"math", "collections.abc", "dataclasses", "vs_vrt.task", "vs_vrt.tiling"}
 
 
 @each_network
@@ -173,7 +235,7 @@ def test_blended_windows_have_frames_of_their_own(row: TaskRow) -> None:
             if row.sharing == "blended":
                 assert windows.length > 2 * windows.overlap
                 assert windows.length >= row.num_frames + windows.overlap
-            elif length is not None or ram == 256:
+            if row.sharing == "segments" or length is None:
                 assert windows.overlap == row.overlap
 
 

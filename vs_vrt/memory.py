@@ -5,6 +5,7 @@ of it is free: the same script means the same bytes tomorrow. Sizes are in bytes
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vs_vrt.task import TaskRow
@@ -19,9 +20,10 @@ REPORTED = 1.08  # they report a little less than their name: firmware, drivers 
 HOST_SHARE, CPU_SHARE, GPU_SHARE = 0.4, 0.3, 0.75
 
 LENGTHS = (30, 24, 20, 16, 12, 10, 8, 6, 4, 2)  # frames
-SHORTEST = 6  # below it, no warm-up at all is within `TEMPORAL`
-TEMPORAL = 1.35  # the most that windows may cost in time, in multiply-adds against one pass over the whole sequence
+SHORTEST = 6  # with warm-up, which stays as long as it is: a shorter window would hardly read fewer frames
+TEMPORAL = 1.35  # the most that a row's own windows cost in time, against one pass over the sequence, for warm-up
 STEPS = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # pixels from tile to tile: multiples of every `align`
+MIN_TILE = 16  # pixels, that a script may ask for
 TILE_OVERLAP = 24  # pixels; tiles of 256 and more then cost 1.25 times the frame at most: (256 / (256 - 24))^2 = 1.22
 
 TERMS = ("fixed", "pixel", "frame_pixel", "band_pixel")  # of a Footprint
@@ -29,8 +31,8 @@ BAND_ROWS, HALO = 64, 2  # as in vs_vrt.models.blocks: the tail to full size wor
 KEPT = 3  # windows of finished frames of a node: two in its cache, one that is made
 FLOAT = 4
 # In half precision, so much of the float32 bytes: features take half, while flows, offsets, positions and sums stay as
-# they are; about half is assumed to be features. Weights stay, and their halves are kept beside them.
-HALF_ACTIVATIONS, HALF_WEIGHTS = 0.75, 1.5
+# they are; about half is assumed to be features. Weights stay in float32: each is halved anew whenever it is used.
+HALF_ACTIVATIONS = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +45,16 @@ class Request:
     pixel_bytes: int = 6  # of a finished frame: 6 for RGB48 and RGBH, 12 for RGBS
     devices: int = 1
     streams: int = 1  # windows that each device computes side by side
+    networks: int = 1  # of the call: they share what memory there is
     ram_limit: float | None = None  # GiB
     vram_limit: float | None = None  # GiB of each device that is no CPU
     length: int | None = None
     overlap: int | None = None
     tile: tuple[int, int] | None = None  # (0, 0): the whole frame
     tile_overlap: tuple[int, int] | None = None
+    preview: bool = False
+    official: bool = False  # `blend="official"`
+    whole: bool = False  # the clip is one window, as `length=0` says
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,12 @@ class Plan:
 
     @property
     def host_bytes(self) -> int:
-        """What all windows take of the RAM, the network not counted."""
+        """What the windows of all nodes take of the RAM, the network not counted."""
         return host_bytes(self.row, self.request, self.windows, is_tiled=self.tiles is not None)
 
     @property
     def device_bytes(self) -> int:
-        """What the network takes on each device."""
+        """What the network takes on each device, with all its streams."""
         return device_bytes(self.row, self.request, self.windows, self.tiles, self.precision)
 
     @property
@@ -92,13 +98,39 @@ class Plan:
         size = self.request.height, self.request.width
         return overhead(self.tiles, *size, self.row) if self.tiles else 1.0
 
+    @property
+    def tile(self) -> tuple[int, int]:
+        """`width, height` of the largest tile that is computed; without tiles, of the frame."""
+        height, width = largest(self.tiles, self.request, self.row)
+        return width, height
+
+    @property
+    def tile_overlap(self) -> tuple[int, int]:
+        """How many pixels neighbours share across and down; where there are none, what was planned."""
+        rows, columns = layouts(self.tiles, self.request.height, self.request.width, self.row)
+        across, down = (self.tiles.overlap_w, self.tiles.overlap_h) if self.tiles else (0, 0)
+        return _shared(columns, across), _shared(rows, down)
+
     def arguments(self) -> str:
         """The plan as arguments of the call."""
-        text = f"length={self.windows.length}, overlap={self.windows.overlap}, "
-        if self.tiles is None:
+        length = 0 if self.request.whole else self.windows.length
+        text = "preview=True, " if self.request.preview else f"length={length}, overlap={self.windows.overlap}, "
+        if self.request.official:
+            text = f'blend="official", {text}'
+        tiles = self._in_use()
+        if tiles is None:
             return text + "tile=0"
-        tile, shared = (self.tiles.width, self.tiles.height), (self.tiles.overlap_w, self.tiles.overlap_h)
-        return text + f"tile={list(tile)}, tile_overlap={list(shared)}"
+        return text + f"tile={[tiles.width, tiles.height]}, tile_overlap={[tiles.overlap_w, tiles.overlap_h]}"
+
+    def _in_use(self) -> Tiles | None:
+        """The tiles as they come out, where who asks for those gets the same again; else what was asked for."""
+        if self.tiles is None or self.tiles.official:
+            return self.tiles
+        size = self.request.height, self.request.width
+        grid = layouts(self.tiles, *size, self.row)
+        across, down = self.tile_overlap
+        found = Tiles(_side(grid[0], down, self.row), _side(grid[1], across, self.row), down, across)
+        return found if layouts(found, *size, self.row) == grid else self.tiles
 
     def summary(self) -> str:
         """One line for the log."""
@@ -120,24 +152,32 @@ class Plan:
 
 
 def plan_windows(row: TaskRow, request: Request, ram_total: int) -> Windows:
-    """The longest windows of the ladder that fit the RAM; what was asked for is kept."""
+    """The longest windows of the ladder that fit the RAM for one node, so that more nodes change no byte.
+
+    What was asked for is kept.
+    """
     if request.length is not None:
         return Windows(request.length, _overlap(row, request.length, request))
     ladder = [Windows(length, _overlap(row, length, request)) for length in _lengths(row, request)]
-    budget = host_budget(ram_total, request)
-    return next((each for each in ladder if host_bytes(row, request, each) <= budget), ladder[-1])
+    budget, alone = host_budget(ram_total, request), replace(request, devices=1, streams=1)
+    return next((each for each in ladder if host_bytes(row, alone, each) <= budget), ladder[-1])
 
 
 def plan(
     row: TaskRow, request: Request, windows: Windows, *, device: str, device_total: int, ram_total: int, precision: str
 ) -> Plan:
-    """The largest tiles of the ladder that fit a device of that kind, "cpu" or another; what was asked for is kept."""
+    """The largest tiles of the ladder that fit a device of that kind, "cpu" or another, for one stream.
+
+    A limit that makes windows shorter makes no tile larger. What was asked for is kept.
+    """
     budgets = host_budget(ram_total, request), device_budget(device, device_total, request)
     if request.tile is not None:
         tiles = _given_tiles(row, request, request.tile)
     else:
-        ladder = _tile_ladder(row, request)
-        fitting = (each for each in ladder if device_bytes(row, request, windows, each, precision) <= budgets[1])
+        unlimited = plan_windows(row, replace(request, ram_limit=None), ram_total)
+        longest = max(windows, unlimited, key=lambda each: frames_seen(row, each))
+        ladder, alone = _tile_ladder(row, request), replace(request, streams=1)
+        fitting = (each for each in ladder if device_bytes(row, alone, longest, each, precision) <= budgets[1])
         tiles = next(fitting, ladder[-1])
     return Plan(row, request, windows, tiles, precision, *budgets)
 
@@ -146,7 +186,7 @@ def smaller(plan: Plan) -> Plan | None:
     """The plan with the next smaller tiles of the ladder, for when memory ran out; None: there are none."""
 
     def pixels(tiles: Tiles | None) -> int:
-        return math.prod(_largest(tiles, plan.request, plan.row))
+        return math.prod(largest(tiles, plan.request, plan.row))
 
     fewer = [each for each in _tile_ladder(plan.row, plan.request) if pixels(each) < pixels(plan.tiles)]
     return replace(plan, tiles=fewer[0]) if fewer else None
@@ -159,14 +199,14 @@ def memory_class(total: int) -> int:
 
 def host_budget(ram_total: int, request: Request) -> float:
     """What windows may take. Of a limit half is theirs, as a network on the CPU may need the other half."""
-    return _limited(HOST_SHARE * memory_class(ram_total) * GIB, request.ram_limit, 0.5)
+    return _limited(HOST_SHARE * memory_class(ram_total) * GIB, request.ram_limit, 0.5) / request.networks
 
 
 def device_budget(device: str, total: int, request: Request) -> float:
     """What networks may take on one device."""
     if device == "cpu":
-        return _limited(CPU_SHARE * memory_class(total) * GIB, request.ram_limit, 0.5)
-    return _limited(GPU_SHARE * memory_class(total) * GIB, request.vram_limit, 1.0)
+        return _limited(CPU_SHARE * memory_class(total) * GIB, request.ram_limit, 0.5) / request.networks
+    return _limited(GPU_SHARE * memory_class(total) * GIB, request.vram_limit, 1.0) / request.networks
 
 
 def host_bytes(row: TaskRow, request: Request, windows: Windows, is_tiled: bool = True) -> int:
@@ -183,7 +223,7 @@ def host_bytes(row: TaskRow, request: Request, windows: Windows, is_tiled: bool 
 
 def device_bytes(row: TaskRow, request: Request, windows: Windows, tiles: Tiles | None, precision: str) -> int:
     """What one device needs for the largest tile."""
-    return network_bytes(row, frames_seen(row, windows), *_largest(tiles, request, row), precision, request.streams)
+    return network_bytes(row, frames_seen(row, windows), *largest(tiles, request, row), precision, request.streams)
 
 
 def network_bytes(row: TaskRow, frames: int, height: int, width: int, precision: str, streams: int = 1) -> int:
@@ -191,8 +231,8 @@ def network_bytes(row: TaskRow, frames: int, height: int, width: int, precision:
     height, width = (max(-(-side // row.multiple) * row.multiple, row.min_size) for side in (height, width))
     facts = (getattr(row.memory, name) for name in TERMS)
     activations = sum(fact * term for fact, term in zip(facts, terms(frames, height, width), strict=True))
-    weights, kept = (1.0, 1.0) if precision == "fp32" else (HALF_WEIGHTS, HALF_ACTIVATIONS)
-    return int(weights * row.memory.weights + streams * kept * activations)
+    kept = 1.0 if precision == "fp32" else HALF_ACTIVATIONS
+    return int(row.memory.weights + streams * kept * activations)
 
 
 def terms(frames: int, height: int, width: int) -> tuple[int, int, int, int]:
@@ -232,39 +272,24 @@ def _limited(budget: float, limit: float | None, share: float) -> float:
 def _lengths(row: TaskRow, request: Request) -> list[int]:
     """From the row's own on down. Attention spans half a blended window: other lengths would be filled up."""
     if row.sharing == "blended":
-        least = 2 * request.overlap + 1 if request.overlap is not None else 0
+        least = 2 * request.overlap if request.overlap is not None else 0
         return [each for each in (row.length, row.length // 2) if each >= least] or [least]
     lowest = LENGTHS[-1] if _is_exact(row) else SHORTEST
     return [each for each in LENGTHS if lowest <= each <= row.length and each % row.stride == 0]
 
 
-def default_overlap(row: TaskRow, length: int) -> int:
-    """The row's, or less where windows of that length would cost too much in time."""
-    if _is_exact(row):
-        return row.overlap
-    most = row.overlap
-    if row.sharing == "blended":
-        most = _most_blended(row, length)
-    fitting = (each for each in range(most, 0, -1) if temporal(row, Windows(length, each)) <= TEMPORAL)
-    return next(fitting, 0)
-
-
 def _overlap(row: TaskRow, length: int, request: Request) -> int:
-    """What was asked for, else ours; a length that was asked for keeps the row's, at whatever cost."""
+    """What was asked for, else the row's, at whatever cost: warm-up is quality."""
     if request.overlap is not None:
         return request.overlap
-    if request.length is None:
-        return default_overlap(row, length)
-    return _most_blended(row, length) if row.sharing == "blended" else row.overlap
-
-
-def _most_blended(row: TaskRow, length: int) -> int:
-    """A frame lies in two windows at most, and each of them has enough frames that are its own."""
-    return max(min(row.overlap, (length - 1) // 2, length - row.num_frames), 0)
+    if row.sharing == "blended":
+        # A frame lies in two windows at most, and each of them has enough frames that are its own.
+        return max(min(row.overlap, (length - 1) // 2, length - row.num_frames), 0)
+    return row.overlap
 
 
 def _is_exact(row: TaskRow) -> bool:
-    """Whether no frame looks further than the overlap: it is then no warm-up, and stays as it is."""
+    """Whether no frame looks further than the overlap: it is then no warm-up."""
     return temporal(row, Windows(row.length, row.overlap)) > TEMPORAL or row.gives == "between"
 
 
@@ -273,25 +298,37 @@ def _tile_ladder(row: TaskRow, request: Request) -> list[Tiles | None]:
     across, down = request.tile_overlap or (TILE_OVERLAP, TILE_OVERLAP)
     rungs = [Tiles(step + down, step + across, down, across) for step in STEPS]
     size = request.height, request.width
-    return [None, *(each for each in rungs if _largest(each, request, row) != size)]
+    return [None, *(each for each in rungs if largest(each, request, row) != size)]
 
 
 def _given_tiles(row: TaskRow, request: Request, tile: tuple[int, int]) -> Tiles | None:
     """What was asked for."""
-    size = request.width, request.height
-    if tile == (0, 0) or all(side >= whole for side, whole in zip(tile, size, strict=True)):
+    if tile == (0, 0):
         return None
     shared = request.tile_overlap or tuple(_tile_overlap(side, row.align) for side in tile)
-    return Tiles(tile[1], tile[0], shared[1], shared[0])
+    tiles = Tiles(tile[1], tile[0], shared[1], shared[0], request.official)
+    return None if largest(tiles, request, row) == (request.height, request.width) else tiles
 
 
 def _tile_overlap(tile: int, align: int) -> int:
     """The least from ours on that leaves steps of whole `align`, where half the tile is enough for that."""
+    least = min(TILE_OVERLAP, tile // 2)
     step = max(tile - TILE_OVERLAP, (tile + 1) // 2) // align * align
-    return max(tile - max(step, align), 0)
+    return max(tile - max(step, align), least)
 
 
-def _largest(tiles: Tiles | None, request: Request, row: TaskRow) -> tuple[int, int]:
+def largest(tiles: Tiles | None, request: Request, row: TaskRow) -> tuple[int, int]:
     """`height, width` of the largest tile."""
     rows, columns = layouts(tiles, request.height, request.width, row)
     return max(map(len, rows)), max(map(len, columns))
+
+
+def _side(tiles: Sequence[range], shared: int, row: TaskRow) -> int:
+    """The side of a tile that leaves room for the longest step: as many pixels as are computed, where `align` is 1."""
+    steps = max(map(len, tiles)) - shared
+    return max(shared + (-(-steps // row.align) * row.align if len(tiles) > 1 else steps), MIN_TILE)
+
+
+def _shared(tiles: Sequence[range], otherwise: int) -> int:
+    """How many pixels neighbours share."""
+    return tiles[0].stop - tiles[1].start if len(tiles) > 1 else otherwise

@@ -82,6 +82,11 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"ram_limit": -2.5}, "ram_limit -2.5 is no size in GiB; `ram_limit=8`"),
     ({"device_index": -1}, "device_index -1 is no number of a GPU; `device_index=0`"),
     ({"device_index": 0, "device": "cpu"}, 'device and device_index say the same; `device="cuda:0"` alone'),
+    ({"vram_limit": 8.0, "device": "cpu"}, "vram_limit is for GPUs, and the device is the CPU; `ram_limit=8`"),
+    (
+        {"device": ["cpu", "cpu", "cuda:0"]},
+        "device names some devices more often than others; `num_streams=2` is for all of them",
+    ),
     ({"preview": 2}, "preview 2 is out of range; `preview=0` to `preview=1`"),
     (
         {"preview": True, "length": 8},
@@ -89,7 +94,7 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"blend": "official"},
-        "blend says how windows of VRT join, and basicvsr-compact is another network; `leave blend out`",
+        "windows of basicvsr-compact share no frames that could blend; `leave blend out`",
     ),
     ({"sigma": 10.0}, "model basicvsr-compact takes no noise level; `leave sigma out`"),
     ({"sigma_clip": blank(vs.GRAYS)}, "model basicvsr-compact takes no noise level; `leave sigma_clip out`"),
