@@ -1,5 +1,7 @@
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import override
 
@@ -8,13 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.filters.reduced import row_of
+from tests.golden_vectors import fill, load
 from tests.restorers import CPU, ROW, restore, restorer_of
 from tests.support import moving_texture
 from vs_vrt import restorer
 from vs_vrt.checkpoint import locate
 from vs_vrt.models.network import Network, Statistics
-from vs_vrt.restorer import Restorer, load_restorer
-from vs_vrt.tiling import Tiles
+from vs_vrt.restorer import Restorer, build, load_restorer
+from vs_vrt.tiling import Tiles, layouts
 
 VIDEO = torch.from_numpy(moving_texture(1, 5))
 
@@ -263,3 +267,98 @@ def test_tiles_of_the_bundled_network_share_their_coarse_flow(
     shared = error()
     monkeypatch.setattr(type(bundled.model), "localise", lambda *_: None)
     assert shared < 0.5 * error()
+
+
+def seeded(name: str, monkeypatch: pytest.MonkeyPatch) -> Restorer:
+    """The network of a golden file."""
+    row = row_of(name)
+    return restorer_of(fill(build(row), load(name)[1]), monkeypatch, row)
+
+
+def moving(frames: int, height: int, width: int) -> Tensor:
+    """`-> (t 3 h w)`: something smooth that moves by some pixels a frame."""
+    torch.manual_seed(0)
+    size = height // 6 + 4, width // 6 + 4
+    picture = F.interpolate(torch.rand(1, 3, *size), size=(height + 24, width + 24), mode="bicubic").clamp(0, 1)
+    places = ((4 * (n % 4), 6 * (n % 3)) for n in range(frames))
+    return torch.cat([picture[..., y : y + height, x : x + width] for y, x in places])
+
+
+def error_in_seams(found: Restorer, tiles: Tiles, video: Tensor) -> float:
+    """Where tiles are feathered into each other: mean squared error against whole frames, in their variance."""
+
+    def made(tiles: Tiles | None) -> Tensor:
+        cuts = [False] * (len(video) - 1)
+        if found.row.gives == "between":
+            return list(found.interpolate(video, cuts, range(1, 2), 2, tiles))[1]
+        return next(found.restore(video, cuts, range(1, 2), tiles))
+
+    whole, tiled = made(None), made(tiles)
+    columns = layouts(tiles, *video.shape[2:], found.row)[1]
+    scale = found.row.scale
+    seams = [slice(b.start * scale, a.stop * scale) for a, b in pairwise(columns)]
+    assert seams
+    squares = torch.cat([(tiled - whole)[..., seam].square().flatten() for seam in seams])
+    return float(squares.mean() / whole.var())
+
+
+def knows_nothing_of_the_frame(found: Restorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(found.model), "localise", lambda *_: None)
+
+
+def begins_anywhere(found: Restorer, _: pytest.MonkeyPatch) -> None:
+    found.row = replace(found.row, align=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "mutation"),
+    [
+        ("basicvsr_mm_c16b2_mirror", 1.7e-6, knows_nothing_of_the_frame),
+        ("basicvsrpp_mm_c16b2_same", 2e-3, begins_anywhere),
+        ("realbasicvsr_mm_c16b2", 1e-5, knows_nothing_of_the_frame),
+        ("mana_c64_16x12", 1e-2, knows_nothing_of_the_frame),
+        ("vrt_small_vfi_pa0", 1e-2, knows_nothing_of_the_frame),
+        ("vrt_small_vfi_pa0", 1e-2, begins_anywhere),
+    ],
+)
+def test_seams_of_seeded_networks(
+    name: str, allowed: float, mutation: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, is_vrt = seeded(name, monkeypatch), name.startswith("vrt")
+    video = moving(4, 40, 132) if is_vrt else moving(4, 18, 61)
+    tiles = Tiles(88, 88, 24, 24) if is_vrt else Tiles(64, 40, 24, 24)
+    assert error_in_seams(found, tiles, video) < allowed
+    mutation(found, monkeypatch)
+    assert error_in_seams(found, tiles, video) > allowed
+
+
+def as_published(model: Network, video: Tensor, size: int, overlap: int, scale: int) -> Tensor:
+    """`(t 3 h w) -> (t 3 (h s) (w s))`: what VRT's authors make of patches, each alone, half the overlap cut away."""
+    t, _, height, width = video.shape
+    total, times = torch.zeros(2, t, 3, height * scale, width * scale)
+    for y in (0, height - size):
+        for x in (0, width - size):
+            patch = torch.cat(list(model.frames(video[None, :, :, y : y + size, x : x + size], range(t))))
+            mask = torch.ones_like(patch)
+            if y:
+                mask[..., : overlap // 2, :] = 0
+            else:
+                mask[..., -(overlap // 2) :, :] = 0
+            if x:
+                mask[..., : overlap // 2] = 0
+            else:
+                mask[..., -(overlap // 2) :] = 0
+            place = (..., slice(y * scale, (y + size) * scale), slice(x * scale, (x + size) * scale))
+            total[place] += patch * mask
+            times[place] += mask
+    return total / times
+
+
+def test_the_official_procedure_runs_each_patch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = seeded("vrt_small_up2_pa2", monkeypatch)
+    video = moving(2, 48, 56)
+    with torch.inference_mode():
+        expected = as_published(found.model, video, 32, 8, found.row.scale)
+    tiles = Tiles(32, 32, 8, 8, official=True)
+    assert float((restore(found, video, tiles=tiles) - expected).abs().max()) < 1e-5
+    assert float((restore(found, video, tiles=replace(tiles, official=False)) - expected).abs().max()) > 0.1

@@ -15,7 +15,7 @@ from torch import Tensor
 from tests.golden_vectors import error, load
 from tests.restorers import ROW, restore, restorer_of
 from vs_vrt import tiling
-from vs_vrt.mirror import mirror
+from vs_vrt.mirror import extend, mirror
 from vs_vrt.models.network import Network, Statistics
 from vs_vrt.tasks import TASKS
 from vs_vrt.tiling import Tile, Tiles, cut, feather, layout, merge, official_layout, official_weights, overhead
@@ -39,10 +39,14 @@ def test_tiles_cover_an_axis_evenly(size: int, tile: int, overlap: int, facts: t
     assert all(each.start % align == 0 for each in tiles)
     assert all(a.stop - b.start == shared and a.start < b.start and a.stop < b.stop for a, b in pairwise(tiles))
     assert all(len(each) % multiple == 0 for each in tiles[:-1])
-    assert max(map(len, tiles)) <= max(tile, shared + align)
+    # None is tiny. Only a tile with no room for two steps may be longer than was asked for, by the rest of a step.
+    assert 2 * len(tiles[-1]) >= shared + align or len(tiles) == 1
+    assert max(map(len, tiles)) <= max(tile, shared + align + max(align - shared, 0) // 2)
     # As many as it takes, and no more.
     step = max((tile - shared) // align, 1) * align
-    assert len(tiles) == max(1, math.ceil((size - shared) / step))
+    count = max(1, math.ceil((size - shared) / step))
+    rest = size - (count - 1) * step
+    assert len(tiles) == count - (step == align and count > 1 and 2 * rest < shared + align)
     if align == 1:
         steps = [b.start - a.start for a, b in pairwise(tiles)] + [size - shared - tiles[-1].start]
         assert max(steps) - min(steps) <= 1
@@ -55,7 +59,9 @@ def test_tiles_cover_an_axis_evenly(size: int, tile: int, overlap: int, facts: t
         ((101, 100, 8), [(0, 55), (47, 101)]),  # steps of 47 and 46
         ((700, 280, 24, 64, 8), [(0, 280), (256, 472), (448, 700)]),
         ((10, 1, 5), [(n, n + 1) for n in range(10)]),
-        ((200, 1, 5, 64, 8), [(0, 64), (64, 128), (128, 192), (192, 200)]),
+        ((200, 1, 5, 64, 8), [(0, 64), (64, 128), (128, 200)]),
+        ((235, 88, 24, 64, 8), [(0, 88), (64, 152), (128, 235)]),  # the last one would have 43
+        ((236, 88, 24, 64, 8), [(0, 88), (64, 152), (128, 216), (192, 236)]),
     ],
 )
 def test_layouts_that_were_worked_out_by_hand(arguments: tuple[int, ...], expected: list[tuple[int, int]]) -> None:
@@ -148,9 +154,21 @@ def test_frames_of_a_single_tile_are_passed_on_one_by_one() -> None:
 def test_little_is_computed_twice(row: Any, step: int, height: int, width: int) -> None:
     tiles = Tiles(step + 24, step + 24, 24, 24)
     ratio = overhead(tiles, height, width, row)
-    area = sum(len(tile.rows) * len(tile.columns) for tile in cut(tiles, height, width, row))
-    assert ratio == area / (height * width)
+    video = torch.empty(1, 1, height, width)
+    parts = (
+        video[:, :, tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop]
+        for tile in cut(tiles, height, width, row)
+    )
+    areas = [extend(part, row.multiple, row.min_size).numel() for part in (video, *parts)]
+    assert ratio == sum(areas[1:]) / areas[0]
     assert 1 <= ratio <= 1.25
+
+
+def test_what_is_filled_up_counts_as_computed() -> None:
+    """40 rows and 20 columns, in tiles that a network of at least 64 takes as 64."""
+    row = replace(ROW, multiple=8, min_size=64, align=8)
+    assert overhead(Tiles(8, 8, 0, 0), 40, 20, row) == 1
+    assert overhead(Tiles(64, 64, 0, 0), 64, 100, row) == (56 + 8 + 64) / 104
 
 
 class FakeModel(Network):

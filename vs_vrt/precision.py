@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 
@@ -35,7 +35,7 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
 class _ExactArithmetic:
     """TF32, and choosing kernels by a race, are off while any thread is inside: those are settings of the process.
 
-    The first thread in notes them, the last one out puts them back.
+    The first thread in notes them, the last one out puts them back, unless somebody else has set them meanwhile.
     """
 
     def __init__(self) -> None:
@@ -68,15 +68,27 @@ def _be_exact(before: ExitStack) -> None:
             _change(before, getattr(cudnn, part), "fp32_precision", "ieee")
     try:
         if matmul.allow_tf32:
-            before.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            before.callback(_relax, torch.get_float32_matmul_precision())
             torch.set_float32_matmul_precision("highest")
     except RuntimeError:
         _change(before, matmul, "fp32_precision", "ieee")
 
 
 def _change(before: ExitStack, settings: object, name: str, value: object) -> None:
-    before.callback(setattr, settings, name, getattr(settings, name))
+    before.callback(_put_back, settings, name, value, getattr(settings, name))
     setattr(settings, name, value)
+
+
+def _put_back(settings: object, name: str, ours: object, theirs: object) -> None:
+    with suppress(RuntimeError):  # refused, as above: it was set by its new name, and is no longer ours
+        if getattr(settings, name) == ours:
+            setattr(settings, name, theirs)
+
+
+def _relax(precision: str) -> None:
+    with suppress(RuntimeError):
+        if torch.get_float32_matmul_precision() == "highest":
+            torch.set_float32_matmul_precision(precision)
 
 
 _exact = _ExactArithmetic()

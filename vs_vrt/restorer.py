@@ -93,8 +93,8 @@ class Restorer:
         """`(t c h w) -> t' x (3 (h s) (w s))`: what the network makes of a scene, or the one frame of four."""
         scope = partial(computing, self.device, precision or self.precision)
         grid = cut(tiles, video.shape[2], video.shape[3], self.row)
-        whole: Statistics = {}
-        if len(grid) > 1:
+        whole: Statistics | None = None
+        if len(grid) > 1 and not (tiles and tiles.official):  # as published, each patch knows itself alone
             with scope():
                 whole = self.model.statistics(self._extend(video))
 
@@ -102,7 +102,7 @@ class Restorer:
             h, w = len(tile.rows) * self.row.scale, len(tile.columns) * self.row.scale
             part = video[:, :, tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop]
             part = self._extend(part)
-            statistics = self.model.localise(whole, self._place(tile, part, video)) if len(grid) > 1 else None
+            statistics = None if whole is None else self.model.localise(whole, self._place(tile, part, video))
             made = self.model.frames(part[None].to(self.device), keep, statistics)
             return (frame[0, :, :h, :w].float().cpu() for frame in _scoped(made, scope))
 
@@ -163,7 +163,7 @@ def _scenes(video: Tensor, cuts: Sequence[bool], keep: range) -> Iterator[tuple[
             yield scene, range(kept.start - run.start, kept.stop - run.start)
 
 
-_loaded: WeakValueDictionary[tuple[str, str, int, int, str, str], Restorer] = WeakValueDictionary()
+_loaded: WeakValueDictionary[tuple[str, int, str, int, int, str, str], Restorer] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -176,7 +176,8 @@ def load_restorer(row: TaskRow, path: Path, device: torch.device, precision: str
         stat = path.stat()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read any more ({error.strerror}); `check the path`") from error
-    key = (row.model, str(path), stat.st_mtime_ns, stat.st_size, str(device), precision)
+    # What a call changes of a row counts too, where a Restorer looks at it.
+    key = (row.model, row.num_frames, str(path), stat.st_mtime_ns, stat.st_size, str(device), precision)
     with _lock:
         found = _loaded.get(key)
         if found is None:

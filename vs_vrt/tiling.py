@@ -42,7 +42,7 @@ def layout(size: int, tile: int, overlap: int, align: int = 1, multiple: int = 1
     """The tiles along one axis: all about as long, begun on multiples of `align`, the last one ending with the axis.
 
     Neighbours share `overlap` pixels, rounded up to `multiple`, but no more than half a tile. A tile that leaves no
-    room for a step of `align` grows until it does.
+    room for a step of `align` grows until it does; one that less than half of that would follow grows to the end.
     """
     if size <= tile:
         return [range(size)]
@@ -53,6 +53,8 @@ def layout(size: int, tile: int, overlap: int, align: int = 1, multiple: int = 1
     # As even as `align` allows, but no step may be longer than `stride`, and the last one is what is left.
     even = ((2 * i * steps + count * align) // (2 * count * align) * align for i in range(count))
     starts = [max(start, _up(steps - (count - i) * stride, align)) for i, start in enumerate(even)]
+    if count > 1 and 2 * (size - starts[-1]) < align + overlap:
+        del starts[-1]
     stops = [*(start + overlap for start in starts[1:]), size]
     return [range(start, stop) for start, stop in zip(starts, stops, strict=True)]
 
@@ -64,9 +66,13 @@ def official_layout(size: int, tile: int, overlap: int) -> list[range]:
 
 
 def overhead(tiles: Tiles, height: int, width: int, row: TaskRow) -> float:
-    """How many times the frame's area all tiles have together."""
+    """How many times the frame's area all tiles have together, all filled up to sizes that the network takes."""
+
+    def computed(axis: list[range]) -> int:
+        return sum(_up(max(len(part), row.min_size), row.multiple) for part in axis)
+
     rows, columns = layouts(tiles, height, width, row)
-    return sum(map(len, rows)) * sum(map(len, columns)) / (height * width)
+    return computed(rows) * computed(columns) / (computed([range(height)]) * computed([range(width)]))
 
 
 def layouts(tiles: Tiles | None, height: int, width: int, row: TaskRow) -> tuple[list[range], list[range]]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, override
 
+import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
@@ -14,7 +15,7 @@ from vs_vrt.filters import noise, restore
 from tests.filters import stand_ins
 from tests.filters.reduced import clip_of_video
 from tests.golden_vectors import load
-from tests.support import pixels
+from tests.support import frame_bytes, pixels
 from vs_vrt import checkpoint, restorer
 
 CASES = range(5)
@@ -73,3 +74,21 @@ def test_golden(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path:
     found = torch.stack([torch.from_numpy(pixels(frame)) for frame in clip.frames()])
     assert found.shape == case["output"].shape
     assert float((found - case["output"]).abs().max()) < 2e-6
+
+
+@pytest.mark.usefixtures("arithmetic")
+def test_a_call_of_another_kind_does_not_share_what_the_whole_clip_changes() -> None:
+    clip = core.std.BlankClip(format=vs.RGBS, width=8, height=8, length=9)
+    clip = clip.std.ModifyFrame(clip, _numbered)
+    arguments = {"model": "blended", "length": 4, "overlap": 1, "sc_threshold": 0}
+    expected = [frame_bytes(frame) for frame in core.vrt.Restore(clip, **arguments).frames()]
+    whole = core.vrt.Restore(clip, model="blended", blend="official", length=0, tile=0)
+    whole.get_frame(3)
+    assert [frame_bytes(frame) for frame in core.vrt.Restore(clip, **arguments).frames()] == expected
+
+
+def _numbered(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+    frame = f.copy()
+    for plane in range(3):
+        np.asarray(frame[plane])[:] = n
+    return frame

@@ -94,6 +94,6 @@ def test_any_size_and_a_single_frame(shape: tuple[int, ...]) -> None:
 
 
 def test_flow_in_several_steps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "FLOW_PIXELS", 1)
+    monkeypatch.setattr(blocks, "CHUNK_PIXELS", 1)
     found, allowed = golden_error(GOLDEN[0])
     assert found <= allowed

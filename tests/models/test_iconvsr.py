@@ -9,6 +9,7 @@ from tests.golden_vectors import error, fill, key_hash, load, shapes
 from vs_vrt.models import blocks, iconvsr
 from vs_vrt.models.edvr import DeformConvPack
 from vs_vrt.models.iconvsr import IconVSR, IconVSRConfig, window
+from vs_vrt.models.network import Place
 
 CONFIGS = {
     "iconvsr_mm_c64b2_pad2": IconVSRConfig(num_blocks=2),
@@ -125,3 +126,17 @@ def test_any_size(padding: int, shape: tuple[int, ...]) -> None:
     t, _, h, w = shape
     with torch.no_grad():
         assert small(padding)(torch.rand(1, *shape)).shape == (1, t, 3, 4 * h, 4 * w)
+
+
+def test_a_tile_that_is_a_frame_of_odd_size_is_what_the_frame_is() -> None:
+    """Flow is found on frames that are filled up to multiples of 4."""
+    name = "iconvsr_mm_c64b2_pad2"
+    model = fill(IconVSR(CONFIGS[name]), load(name)[1])
+    torch.manual_seed(0)
+    h, w = 61, 93
+    picture = F.interpolate(torch.rand(1, 3, 16, 20), size=(h + 8, w + 8), mode="bicubic").clamp(0, 1)
+    video = torch.cat([picture[..., 2 * n : 2 * n + h, n : n + w] for n in range(5)])
+    with torch.no_grad():
+        told = model.localise(model.statistics(video), Place(range(h), range(w), h, w))
+        found, expected = (next(model.frames(video[None], range(2, 3), each)) for each in (told, None))
+    assert error(found, expected) < 2e-5

@@ -240,11 +240,13 @@ def statistics_error(video: Tensor) -> float:
         return error(found, torch.stack([groups.mean(-1), groups.var(-1, correction=0)], 1))
 
 
-def test_statistics_of_bands_are_those_of_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    video = torch.rand(2, 3, 37, 8) * torch.linspace(0, 1, 37)[:, None]
-    monkeypatch.setattr(network, "BAND_PIXELS", 8 * 5)  # and never fewer rows than the halo
+def test_statistics_of_blocks_are_those_of_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = torch.rand(2, 3, 37, 22) * torch.linspace(0, 1, 37)[:, None]
+    monkeypatch.setattr(network, "BLOCK", 10)
+    monkeypatch.setattr(network, "HALOS", 0)
     assert statistics_error(video) < 1e-5
-    monkeypatch.setattr(MANA, "in_bands_of", lambda self, frame, _, f: network.Network.in_bands_of(self, frame, 1, f))
+    in_blocks_of = network.Network.in_blocks_of
+    monkeypatch.setattr(MANA, "in_blocks_of", lambda self, frame, _, f: in_blocks_of(self, frame, 1, f))
     assert statistics_error(video) > 1e-4
 
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from tests.golden_vectors import error, fill, key_hash, load, shapes, tolerance
 from vs_vrt.models import basicvsr, blocks, realbasicvsr
 from vs_vrt.models import network as module_network
+from vs_vrt.models.network import Place
 from vs_vrt.models.realbasicvsr import RealBasicVSR, RealBasicVSRConfig
 
 GOLDEN = {"realbasicvsr_mm_c16b2": 255.0, "realbasicvsr_mm_c16b2_thres5": 5.0}
@@ -101,21 +102,29 @@ def test_any_size_and_a_single_frame(shape: tuple[int, ...]) -> None:
 
 
 def test_each_frame_is_cleaned_as_often_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever frames it comes with, and in tiles as often as whole."""
+    """Whatever frames it comes with, and tiles get their part of it."""
     torch.manual_seed(0)
     model = network(255.0)
-    video = torch.rand(1, 4, 3, 40, 8) * torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 4, 1, 1, 1)
-    monkeypatch.setattr(module_network, "BAND_PIXELS", 8 * 7)
+    video = torch.rand(1, 4, 3, 40, 18) * torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 4, 1, 1, 1)
+    monkeypatch.setattr(module_network, "BLOCK", 7)
+    monkeypatch.setattr(module_network, "HALOS", 1)
     with torch.no_grad():
         changes = model.image_cleaning(video[0]).abs().mean(dim=(1, 2, 3))
         threshold = float(changes.min() + changes.mean()) / 2
         model.config = replace(model.config, dynamic_refine_thres=255 * threshold)
         statistics = model.statistics(video[0])
-        assert [n == 1 for n in statistics["passes"].tolist()] == (changes < threshold).tolist()
         alone = torch.cat([model.clean(video[:, i : i + 1]) for i in range(4)], dim=1)
-        told = [model.clean(video[:, i : i + 1], int(n)) for i, n in enumerate(statistics["passes"])]
-        assert error(torch.cat(told, dim=1), alone) < 1e-6
-        assert error(torch.stack([model._clean_whole(frame)[1] for frame in video[0]]), alone[0]) < 1e-5
+        once = video[0] + model.image_cleaning(video[0])
+        assert [error(*pair) < 1e-6 for pair in zip(alone[0], once, strict=True)] == (changes < threshold).tolist()
+        assert error(statistics["cleaned"], alone[0]) < 1e-5
+        place = Place(range(5, 33), range(3, 17), 40, 18)
+        told = model.localise(statistics, place)
+        assert torch.equal(told["cleaned"], statistics["cleaned"][..., 5:33, 3:17])
+        of_clean = list(model.basicvsr.frames(told["cleaned"][None], range(4), told))
+        monkeypatch.setattr(model, "clean", None)
+        of_tile = list(model.frames(video[..., 5:33, 3:17], range(4), told))
+        assert error(torch.stack(of_tile), torch.stack(of_clean)) < 1e-6
+        monkeypatch.undo()
         expected = list(model.basicvsr.frames(alone, range(4)))
         assert error(torch.stack(list(model.frames(video, range(4)))), torch.stack(expected)) < 1e-6
         assert error(model(video), torch.stack(expected, dim=1)) > 1e-4  # the published network asks them together

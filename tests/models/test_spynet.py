@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.golden_vectors import error, fill, key_hash, load, shapes, tolerance
+from vs_vrt.models import spynet
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig, crop_coarse
 
 
@@ -100,8 +101,9 @@ def test_a_tile_that_is_the_frame_finds_the_flow_of_the_frame(size: tuple[int, i
 
 
 @pytest.mark.parametrize("size", [(128, 160), (120, 150)])
-def test_a_tile_finds_nearly_the_flow_of_the_frame(size: tuple[int, int]) -> None:
-    whole, shared, alone = whole_and_parts(size, range(32, 96), range(64, 144))
+@pytest.mark.parametrize(("top", "left"), [(32, 64), (33, 61), (51, 67)])
+def test_a_tile_finds_nearly_the_flow_of_the_frame(size: tuple[int, int], top: int, left: int) -> None:
+    whole, shared, alone = whole_and_parts(size, range(top, top + 64), range(left, left + 80))
     inside = (..., slice(16, -16), slice(16, -16))
     near, far = ((found - whole)[inside].square().mean() for found in (shared, alone))
     assert near < 0.25 * far
@@ -110,3 +112,16 @@ def test_a_tile_finds_nearly_the_flow_of_the_frame(size: tuple[int, int]) -> Non
 def test_a_still_frame_has_no_coarse_flow() -> None:
     flow = SpyNet().coarse_flows(torch.rand(1, 3, 40, 56))
     assert flow.shape == (2, 0, 2, 8, 8)
+
+
+def test_coarse_flow_in_several_steps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, metadata = load("spynet_mmediting_40x56")
+    model, video = fill(SpyNet(), metadata), torch.rand(6, 3, 40, 56)
+    seen: list[int] = []
+    found = model._pyramid_flows
+    monkeypatch.setattr(model, "_pyramid_flows", lambda a, b, n: seen.append(len(a)) or found(a, b, n))
+    with torch.no_grad():
+        whole = model.coarse_flows(video)
+        monkeypatch.setattr(spynet, "CHUNK_PIXELS", 2 * 4 * 4)
+        assert error(model.coarse_flows(video), whole) < 1e-5
+    assert seen == [5, 5, 2, 2, 2, 2, 1, 1]

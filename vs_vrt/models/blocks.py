@@ -10,14 +10,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vs_vrt.models.network import Network, Place, Statistics
-from vs_vrt.models.spynet import SpyNet, crop_coarse
+from vs_vrt.models.spynet import CHUNK_PIXELS, SpyNet, crop_coarse
 from vs_vrt.ops.flow_warp import flow_warp
 
 SCALE = 4  # of the tail: two steps of x2
 HALO = 2  # rows of its input that a row of its output looks beyond its own: 1 + 1/2 + 1/4 + 1/4
 BAND_ROWS = 64  # at least, or the halo costs too much
 BAND_BYTES = 24 << 20  # of one full-size feature map: allocators hand larger ones out page by page
-FLOW_PIXELS = 1 << 17  # of the pairs whose flow is found at once: more is no faster, and pyramids are large
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -141,7 +140,7 @@ class RecurrentNetwork(Network):
         """
         b, t, _, h, w = references.shape
         references, neighbours = references.float(), neighbours.float()
-        step = max(1, FLOW_PIXELS // (b * h * w))
+        step = max(1, CHUNK_PIXELS // (b * h * w))
         flows: list[Tensor] = []
         for start in range(0, t, step):
             part = slice(start, start + step)

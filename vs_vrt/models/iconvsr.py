@@ -19,7 +19,7 @@ from vs_vrt.models.blocks import (
     upsample_bilinear,
 )
 from vs_vrt.models.edvr import EDVRConfig, EDVRFeatureExtractor
-from vs_vrt.models.network import Statistics
+from vs_vrt.models.network import Place, Statistics
 from vs_vrt.models.spynet import SpyNet
 
 MULTIPLE = 4  # of the sizes that the key frames' network takes
@@ -54,6 +54,15 @@ class IconVSR(RecurrentNetwork):
         self.backward_resblocks = ResidualBlocksWithInputConv(3 + mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(3 + 2 * mid, mid, config.num_blocks)
         self._add_tail(mid, mid, 64)
+
+    @override
+    def statistics(self, video: Tensor) -> Statistics:
+        return super().statistics(pad(video[None])[0])
+
+    @override
+    def localise(self, statistics: Statistics, place: Place) -> Statistics:
+        rows, columns = (range(axis.start, axis.start + _up(len(axis))) for axis in (place.rows, place.columns))
+        return super().localise(statistics, Place(rows, columns, _up(place.height), _up(place.width)))
 
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
@@ -95,3 +104,7 @@ def pad(video: Tensor) -> Tensor:
     b, _, _, h, w = video.shape
     flat = F.pad(rearrange(video, "b t c h w -> (b t) c h w"), (0, -w % MULTIPLE, 0, -h % MULTIPLE), mode="reflect")
     return rearrange(flat, "(b t) c h w -> b t c h w", b=b)
+
+
+def _up(size: int) -> int:
+    return -(-size // MULTIPLE) * MULTIPLE

@@ -151,15 +151,15 @@ class MANA(Network):
         return self.encoder(lrelu(self.conv_first(frame)))  # type: ignore[no-any-return]
 
     def _moments(self, frame: Tensor) -> Tensor:
-        """`(3 h w) -> (2 g)`: of the whole frame's features, from those of bands."""
+        """`(3 h w) -> (2 g)`: of the whole frame's features, from those of blocks."""
         halo = 1 + 2 * len(self.encoder)
-        rows, bands = [], []
-        for band in self.in_bands_of(frame, halo, self._encode):
-            rows.append(band.shape[2])
-            groups = rearrange(band.float(), "1 (g c) h w -> g (c h w)", g=GROUPS)
-            bands.append(torch.stack(torch.var_mean(groups, dim=1, correction=0)).cpu().double())
-        variances, means = torch.stack(bands, dim=1)
-        share = torch.tensor(rows, dtype=torch.float64)[:, None] / sum(rows)
+        sizes, moments = [], []
+        for *_, block in self.in_blocks_of(frame, halo, self._encode):
+            sizes.append(block.shape[2] * block.shape[3])
+            groups = rearrange(block.float(), "1 (g c) h w -> g (c h w)", g=GROUPS)
+            moments.append(torch.stack(torch.var_mean(groups, dim=1, correction=0)).cpu().double())
+        variances, means = torch.stack(moments, dim=1)
+        share = torch.tensor(sizes, dtype=torch.float64)[:, None] / sum(sizes)
         mean = (share * means).sum(0)
         return torch.stack([mean, (share * (variances + (means - mean).square())).sum(0)]).float()
 

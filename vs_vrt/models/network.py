@@ -1,11 +1,14 @@
 """What every network is to the engine."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from torch import Tensor, nn
 
-BAND_PIXELS = 1 << 17  # that go to the device at once, for statistics
+# The side of what goes to the device at once, for statistics: so many pixels, and so many halos that those cost little.
+BLOCK, HALOS = 256, 8
 
 # What all tiles of a frame must agree on, by name.
 type Statistics = Mapping[str, Tensor]
@@ -42,15 +45,24 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
-    def in_bands_of(self, frame: Tensor, halo: int, function: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
-        """`(c h w) -> n x (1 o r w)`: what `function` makes of a frame on the CPU, some rows after the other.
+    def in_blocks_of(
+        self, frame: Tensor, halo: int, function: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[slice, slice, Tensor]]:
+        """`(c h w) -> n x rows, columns, (1 o r w')`: what `function` makes of a frame on the CPU, block by block.
 
-        A row of its output looks at `halo` rows on either side.
+        A pixel of its output looks at `halo` pixels on every side.
         """
         device = next(self.parameters()).device
         h, w = frame.shape[-2:]
-        rows = max(BAND_PIXELS // w, halo, 1)
-        for start in range(0, h, rows):
-            above, stop = min(halo, start), min(start + rows, h)
-            band = frame[None, :, start - above : stop + halo].to(device)
-            yield function(band)[:, :, above : above + stop - start]
+        side = max(BLOCK, HALOS * halo)
+        for rows, columns in product(_even(h, side), _even(w, side)):
+            above, left = min(halo, rows.start), min(halo, columns.start)
+            seen = frame[None, :, rows.start - above : rows.stop + halo, columns.start - left : columns.stop + halo]
+            made = function(seen.to(device))[:, :, above : above + len(rows), left : left + len(columns)]
+            yield slice(rows.start, rows.stop), slice(columns.start, columns.stop), made
+
+
+def _even(size: int, most: int) -> list[range]:
+    """The fewest parts of an axis that are no longer than `most`, and nearly equal."""
+    count = math.ceil(size / most)
+    return [range(i * size // count, (i + 1) * size // count) for i in range(count)]

@@ -47,13 +47,16 @@ class RealBasicVSR(Network):
 
     @override
     def statistics(self, video: Tensor) -> Statistics:
-        """`(t 3 h w)`: `passes (t)`, how often each frame is cleaned, and the flow of clean frames as in BasicVSR."""
-        counts, cleaned = zip(*(self._clean_whole(frame) for frame in video), strict=True)
-        return {**self.basicvsr.statistics(torch.stack(cleaned)), "passes": torch.tensor(counts)}
+        """`(t 3 h w)`: `cleaned (t 3 h w)`, and the flow of those as in BasicVSR."""
+        cleaned = torch.empty_like(video)
+        for frame, clean in zip(video, cleaned, strict=True):
+            clean.copy_(self._clean_whole(frame))
+        return {**self.basicvsr.statistics(cleaned), "cleaned": cleaned}
 
     @override
     def localise(self, statistics: Statistics, place: Place) -> Statistics:
-        return self.basicvsr.localise(statistics, place)
+        rows, columns = (slice(axis.start, axis.stop) for axis in (place.rows, place.columns))
+        return {**self.basicvsr.localise(statistics, place), "cleaned": statistics["cleaned"][..., rows, columns]}
 
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
@@ -61,28 +64,32 @@ class RealBasicVSR(Network):
 
         Each frame is cleaned as often as it needs itself: what surrounds it in time and space has no say in it.
         """
-        passes = [None] * video.shape[1] if statistics is None else statistics["passes"].tolist()
-        cleaned = [self.clean(video[:, i : i + 1], count) for i, count in enumerate(passes)]
-        yield from self.basicvsr.frames(torch.cat(cleaned, dim=1), keep, statistics)
+        if statistics is None:
+            video = torch.cat([self.clean(frame[:, None]) for frame in video.unbind(1)], dim=1)
+        else:
+            video = statistics["cleaned"][None].to(video)
+        yield from self.basicvsr.frames(video, keep, statistics)
 
-    def clean(self, video: Tensor, passes: int | None = None) -> Tensor:
-        """`(b t 3 h w) -> (b t 3 h w)`: in so many passes, or until one changes little: dynamic refinement."""
-        for _ in range(passes or MAX_PASSES):
+    def clean(self, video: Tensor) -> Tensor:
+        """`(b t 3 h w) -> (b t 3 h w)`: in passes, until one changes little: dynamic refinement."""
+        for _ in range(MAX_PASSES):
             residue = torch.stack([self.image_cleaning(frame) for frame in video.unbind(1)], dim=1)
             video = video + residue
-            if passes is None and self._is_clean(residue):
+            if self._is_clean(residue):
                 break
         return video
 
-    def _clean_whole(self, frame: Tensor) -> tuple[int, Tensor]:
-        """`(3 h w) -> n, (3 h w)`: how many passes `clean` makes of a frame on the CPU, and what of it."""
+    def _clean_whole(self, frame: Tensor) -> Tensor:
+        """`(3 h w) -> (3 h w)`: what `clean` makes of a frame on the CPU."""
         halo = 2 + 2 * self.config.num_cleaning_blocks
-        passes, clean = 0, False
-        while not clean and passes < MAX_PASSES:
-            bands = self.in_bands_of(frame, halo, self.image_cleaning)
-            residue = torch.cat([band.float().cpu() for band in bands], dim=2)[0]
-            frame, clean, passes = frame + residue, self._is_clean(residue), passes + 1
-        return passes, frame
+        for _ in range(MAX_PASSES):
+            residue = torch.empty_like(frame)
+            for rows, columns, block in self.in_blocks_of(frame, halo, self.image_cleaning):
+                residue[:, rows, columns] = block[0]
+            frame = frame + residue
+            if self._is_clean(residue):
+                break
+        return frame
 
     def _is_clean(self, residue: Tensor) -> bool:
         return bool(residue.float().abs().mean() < self.config.dynamic_refine_thres / 255)

@@ -18,6 +18,7 @@ MULTIPLE = 2 ** (LEVELS - 1)
 # take for the same thing decides about all finer levels. Whole frames are small enough there.
 SHARED = 2
 CELL = 2 ** (LEVELS - 1 - SHARED)  # pixels a side of what the first level after those works on
+CHUNK_PIXELS = 1 << 17  # of the pairs whose flow is found at once: more is no faster, and pyramids are large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +99,14 @@ class SpyNet(nn.Module):
         """
         mean, std, size = self.mean.cpu(), self.std.cpu(), _fit(video)
         frames = [F.avg_pool2d(self._prepare(frame[None], size, mean, std), 2 * CELL) for frame in video]
-        small = torch.cat(frames).to(self.mean.device)
-        if len(small) < 2:
-            return video.new_zeros(2, 0, 2, size[0] // CELL, size[1] // CELL)
-        ways = (small[:-1], small[1:]), (small[1:], small[:-1])
-        return torch.stack([_enlarge(self._pyramid_flows(*way, SHARED)[-1]).cpu() for way in ways])
+        small = torch.cat(frames)
+        flows = video.new_empty(2, len(video) - 1, 2, size[0] // CELL, size[1] // CELL)
+        step = max(1, CHUNK_PIXELS // (small.shape[2] * small.shape[3]))
+        for i in range(0, len(video) - 1, step):
+            images = small[i : i + step + 1].to(self.mean.device)
+            for way, pair in zip(flows, ((images[:-1], images[1:]), (images[1:], images[:-1])), strict=True):
+                way[i : i + step] = _enlarge(self._pyramid_flows(*pair, SHARED)[-1])
+        return flows
 
     @staticmethod
     def _prepare(image: Tensor, size: tuple[int, int], mean: Tensor, std: Tensor) -> Tensor:
