@@ -23,7 +23,7 @@ from vs_vrt.tasks import TASKS
 
 RESULTS = Path(__file__).parent / "results" / "growth.json"
 FRAMES = (40, 80, 160, 320)  # of 96x54
-SIZES = ((96, 54), (192, 108), (384, 216), (768, 432))  # 20 frames each
+SIZES = ((96, 54), (192, 108), (384, 216))  # 20 frames each
 REPEATS = 3
 CLIPS = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
 MACHINES = (("cpu", 16), ("cpu", 64), ("cuda", 8), ("cuda", 24))  # GiB of the device

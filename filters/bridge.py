@@ -15,7 +15,6 @@ from .restoration import Restoration
 from .restore import plan_restore
 
 PLANS = {"restore": plan_restore, "interpolate": plan_interpolate}
-DESCRIPTIONS = {"plan": describe_plan}
 
 type Answer = tuple[str, str, Any]
 
@@ -45,9 +44,9 @@ def plan(function: str, arguments: dict[str, list[Any]]) -> Answer:
     return answer(PLANS[function], arguments)
 
 
-def describe(function: str, arguments: dict[str, list[Any]]) -> Answer:
-    """Rows of (key, type, values): what a call would take; `function` is a key of `DESCRIPTIONS`."""
-    return answer(DESCRIPTIONS[function], arguments)
+def describe(arguments: dict[str, list[Any]]) -> Answer:
+    """Rows of (key, type, values): what a call would take."""
+    return answer(describe_plan, arguments)
 
 
 def restore_window(

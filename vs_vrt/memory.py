@@ -218,6 +218,7 @@ def host_bytes(row: TaskRow, request: Request, windows: Windows, is_tiled: bool 
     each = KEPT * finished * request.pixel_bytes + read * (3 + channels)  # as frames, and as what the network reads
     if is_tiled:
         each += finished * 3 * FLOAT  # where tiles are put together
+        each += frames_read(row, windows) * pixels * row.memory.shared
     return request.devices * request.streams * each + read * 3  # and the frames that neighbouring windows share
 
 

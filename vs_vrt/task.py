@@ -23,6 +23,7 @@ class Footprint:
     pixel: float = 0.0  # bytes for each pixel of the tile
     frame_pixel: float = 0.0  # bytes for each pixel of each frame that the network sees at once
     band_pixel: float = 0.0  # bytes for each pixel of the rows that become full-size features at once
+    shared: int = 0  # bytes on the host for each pixel of each frame, of what tiles must agree on
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,7 +144,7 @@ REALBASICVSR = replace(
     url=f"{OPENMMLAB}/real_basicvsr/realbasicvsr_c64b20_1x30x8_lr5e-5_150k_reds_20211104-52f77c2c.pth",
     size=148_239_017,  # with the networks that trained it
     sha256="52f77c2c",
-    memory=Footprint(weights=25_179_360, pixel=671, frame_pixel=272, band_pixel=9_050),
+    memory=Footprint(weights=25_179_360, pixel=671, frame_pixel=272, band_pixel=9_050, shared=12),  # cleaned frames
     keys="273d06d3a16f770e4459b285404c666c1fb66879929815abf4e3196d90c3fdb0",
 )
 

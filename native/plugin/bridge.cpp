@@ -190,42 +190,42 @@ Step to_step(const Api &p, Object *list, py::Size index) {
     return step;
 }
 
+// What `ask(api, outcome)` finds out under the GIL, where there is a Python to ask.
+template <class Ask>
+Outcome ask_python(const Ask &ask) {
+    Outcome outcome;
+    const Api *p = py::api(outcome.error);
+    if (!p) return outcome;
+    Gil gil(p);
+    if (!gil.ok()) return outcome.error = kGone, outcome;
+    ask(*p, outcome);
+    return outcome;
+}
+
 }  // namespace
 
 Outcome query(const char *function, const char *plugin_version) {
-    Outcome outcome;
-    const Api *p = py::api(outcome.error);
-    if (!p) return outcome;
-    Gil gil(p);
-    if (!gil.ok()) return outcome.error = kGone, outcome;
-    Ref name = text(*p, std::string(function)), version = text(*p, std::string(plugin_version));
-    Ref value = call(*p, "query", tuple(*p, {&name, &version}), outcome);
-    if (value) outcome.entries = to_entries(*p, value.get());
-    return outcome;
+    return ask_python([&](const Api &p, Outcome &outcome) {
+        Ref name = text(p, std::string(function)), version = text(p, std::string(plugin_version));
+        Ref value = call(p, "query", tuple(p, {&name, &version}), outcome);
+        if (value) outcome.entries = to_entries(p, value.get());
+    });
 }
 
 Outcome plan(const char *function, const VSMap *in, const VSAPI *vsapi, std::vector<Step> &steps) {
-    Outcome outcome;
-    const Api *p = py::api(outcome.error);
-    if (!p) return outcome;
-    Gil gil(p);
-    if (!gil.ok()) return outcome.error = kGone, outcome;
-    Ref name = text(*p, std::string(function)), arguments = to_dict(*p, in, vsapi);
-    Ref list = call(*p, "plan", tuple(*p, {&name, &arguments}), outcome);
-    for (py::Size i = 0; list && i < p->PyList_Size(list.get()); ++i) steps.push_back(to_step(*p, list.get(), i));
-    return outcome;
+    return ask_python([&](const Api &p, Outcome &outcome) {
+        Ref name = text(p, std::string(function)), arguments = to_dict(p, in, vsapi);
+        Ref list = call(p, "plan", tuple(p, {&name, &arguments}), outcome);
+        for (py::Size i = 0; list && i < p.PyList_Size(list.get()); ++i) steps.push_back(to_step(p, list.get(), i));
+    });
 }
 
-Outcome describe(const char *function, const VSMap *in, const VSAPI *vsapi) {
-    Outcome outcome;
-    const Api *p = py::api(outcome.error);
-    if (!p) return outcome;
-    Gil gil(p);
-    if (!gil.ok()) return outcome.error = kGone, outcome;
-    Ref name = text(*p, std::string(function)), arguments = to_dict(*p, in, vsapi);
-    Ref value = call(*p, "describe", tuple(*p, {&name, &arguments}), outcome);
-    if (value) outcome.entries = to_entries(*p, value.get());
-    return outcome;
+Outcome describe(const VSMap *in, const VSAPI *vsapi) {
+    return ask_python([&](const Api &p, Outcome &outcome) {
+        Ref arguments = to_dict(p, in, vsapi);
+        Ref value = call(p, "describe", tuple(p, {&arguments}), outcome);
+        if (value) outcome.entries = to_entries(p, value.get());
+    });
 }
 
 Outcome restore_window(const Restoration &restoration, const WindowFrames &window) {

@@ -72,8 +72,8 @@ Outcome query(const char *function, const char *plugin_version);
 // What a call of the function comes to: networks that run one after the other, at least one.
 Outcome plan(const char *function, const VSMap *in, const VSAPI *vsapi, std::vector<Step> &steps);
 
-// A call that is only described, not made: the entries say what it would take. `function` is the call's.
-Outcome describe(const char *function, const VSMap *in, const VSAPI *vsapi);
+// What a call with these arguments would take.
+Outcome describe(const VSMap *in, const VSAPI *vsapi);
 
 Outcome restore_window(const Restoration &restoration, const WindowFrames &window);
 

@@ -63,7 +63,7 @@ VSNode *in_own_format(const Call &call, VSNode *node, bool is_made, VSCore *core
 
 // Plan answers what the call with these arguments would take.
 void VS_CC describe_call(const VSMap *in, VSMap *out, void *, VSCore *core, const VSAPI *vsapi) {
-    const Outcome outcome = describe("plan", in, vsapi);
+    const Outcome outcome = describe(in, vsapi);
     if (!outcome.error.empty()) return fail(out, outcome, core, vsapi);
     set_entries(outcome.entries, out, vsapi);
 }

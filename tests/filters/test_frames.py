@@ -25,7 +25,8 @@ def test_an_array_over_a_plane_leaves_its_padding_out(kind: str) -> None:
 def test_a_video_is_read_as_a_float32_copy() -> None:
     planes = [plane("f2") for _ in range(4)]  # the fourth is alpha, which is no picture
     with frame_memory() as memory:
-        video = read_video(memory, [(planes, -1, -1, []), (planes, -1, -1, [])])
+        video, strange = read_video(memory, [(planes, -1, -1, []), (planes, -1, -1, [])])
+    assert strange == [0, 0]
     assert (video.shape, video.dtype) == ((2, 3, 3, 5), torch.float32)
     np.testing.assert_array_equal(video[1, 2], np.arange(15).reshape(3, 5))
 

@@ -223,7 +223,9 @@ def test_a_player_that_keeps_few_frames_plays(threads: int, format: int, argumen
     core.num_threads = threads
     source = texture_clip(1, 60, format)
     expected = clip_bytes(core.vrt.Restore(source, **arguments))
-    clip = core.vrt.Restore(forgetful(source, BUFFERED * threads), **arguments)
+    # One of several threads may be held up while the others go on.
+    buffered = BUFFERED * threads * min(threads, 2)
+    clip = core.vrt.Restore(forgetful(source, buffered), **arguments)
     flight, found = [], []
     for n in range(60):
         flight.append(clip.get_frame_async(n))

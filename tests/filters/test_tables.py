@@ -40,18 +40,20 @@ def test_the_plugin_has_the_version_of_the_package() -> None:
     assert (plugin.version.major, plugin.version.minor) == tuple(map(int, version("vs-vrt").split(".")[:2]))
 
 
+NETWORK = (
+    "model:data:opt;weights:data[]:opt;device:data[]:opt;device_index:int[]:opt;num_streams:int:opt;precision:data:opt;"
+    "length:int:opt;overlap:int:opt;tile:int[]:opt;tile_overlap:int[]:opt;blend:data:opt;vram_limit:float:opt;"
+    "ram_limit:float:opt;preview:int:opt;sc_threshold:float:opt;matrix:data:opt;"
+)
+RESTORE = f"clip:vnode;task:data:opt;{NETWORK}sigma:float:opt;sigma_clip:vnode:opt;"
+
+
 def test_the_functions_and_their_arguments() -> None:
     functions = {function.name: function.signature for function in core.vrt.functions()}
     assert functions == {
-        "Restore": (
-            "clip:vnode;task:data:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
-            "length:int:opt;overlap:int:opt;tile:int[]:opt;tile_overlap:int[]:opt;sigma:float:opt;"
-            "sigma_clip:vnode:opt;sc_threshold:float:opt;matrix:data:opt;"
-        ),
-        "Interpolate": (
-            "clip:vnode;factor:int:opt;model:data:opt;weights:data[]:opt;device:data[]:opt;precision:data:opt;"
-            "length:int:opt;overlap:int:opt;sc_threshold:float:opt;matrix:data:opt;"
-        ),
+        "Restore": RESTORE,
+        "Interpolate": f"clip:vnode;factor:int:opt;{NETWORK}",
+        "Plan": f"{RESTORE}factor:int:opt;probe:int:opt;",
         "Tasks": "",
         "Version": "",
     }
