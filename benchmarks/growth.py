@@ -18,7 +18,8 @@ from typing import Annotated
 
 import typer
 
-from vs_vrt.memory import GIB, Request, plan, plan_windows
+from vs_vrt.cost import Request
+from vs_vrt.memory import GIB, plan, plan_windows
 from vs_vrt.tasks import TASKS
 
 RESULTS = Path(__file__).parent / "results" / "growth.json"

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.networks import in_fresh_process
-from vs_vrt.memory import TERMS, Windows, frames_seen, network_bytes, terms
+from vs_vrt.cost import TERMS, Windows, frames_seen, network_bytes, terms
 from vs_vrt.task import Footprint, TaskRow
 from vs_vrt.tasks import TASKS
 

@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import replace
 
 from vs_vrt.checkpoint import locate
+from vs_vrt.cost import Request
 from vs_vrt.engine import total_ram
 from vs_vrt.errors import ArgumentError
-from vs_vrt.memory import MIN_TILE, Request, plan_windows
+from vs_vrt.memory import MIN_TILE, plan_windows
 from vs_vrt.task import TaskRow
 
 from .arguments import MATRICES, MAX_LENGTH, MAX_STREAMS, PRECISIONS, Arguments

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vs_vrt.memory import Request, Windows, largest
+from vs_vrt.cost import Request, Windows
+from vs_vrt.memory import largest
 from vs_vrt.task import TaskRow
 from vs_vrt.windows import stubs
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vs_vrt import memory
+from vs_vrt.cost import Request, Windows
 from vs_vrt.errors import OutOfMemory
-from vs_vrt.memory import Plan, Request, Windows
+from vs_vrt.memory import Plan
 from vs_vrt.task import TaskRow
 from vs_vrt.tiling import Tiles
 

@@ -25,6 +25,7 @@ LAYERS = [
         "vs_vrt.scenes",
         "vs_vrt.tiling",
         "vs_vrt.memory",
+        "vs_vrt.cost",
     ),
     ("vs_vrt.models", "vs_vrt.weights"),
     ("vs_vrt.ops",),
@@ -43,8 +44,8 @@ DOORS = {
 }
 # What script evaluation imports; torch alone would make `vspipe --info` wait for seconds.
 LIGHT = (
-    *("vs_vrt", "errors", "task", "tasks", "checkpoint", "downloads", "state_dict", "windows", "tiling", "memory"),
-    *("engine", "filters"),
+    *("vs_vrt", "errors", "task", "tasks", "checkpoint", "downloads", "state_dict", "windows", "tiling"),
+    *("cost", "memory", "engine", "filters"),
 )
 ARCHITECTURES = {f"vs_vrt.models.{row.architecture.split(':')[0]}" for row in TASKS}
 # Networks that have another one inside.

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from tests.support import ROOT
-from vs_vrt import memory
-from vs_vrt.memory import GIB, Plan, Request, Windows, network_bytes, plan_windows, smaller
+from vs_vrt import cost, memory
+from vs_vrt.cost import Request, Windows, network_bytes
+from vs_vrt.memory import GIB, Plan, plan_windows, smaller
 from vs_vrt.models import blocks
 from vs_vrt.restorer import build
 from vs_vrt.task import TaskRow
@@ -219,11 +220,12 @@ def test_the_shares_of_a_machine_leave_room() -> None:
     assert memory.GPU_SHARE <= 0.8
 
 
-def test_nothing_is_asked_of_the_machine() -> None:
-    tree = ast.parse((ROOT / "vs_vrt" / "memory.py").read_text())
+@pytest.mark.parametrize("module", ["memory", "cost"])
+def test_nothing_is_asked_of_the_machine(module: str) -> None:
+    tree = ast.parse((ROOT / "vs_vrt" / f"{module}.py").read_text())
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert modules == {"math", "collections.abc", "dataclasses", "vs_vrt.task", "vs_vrt.tiling"}
+    assert modules <= {"math", "collections.abc", "dataclasses", "vs_vrt.task", "vs_vrt.tiling", "vs_vrt.cost"}
 
 
 @each_network
@@ -246,7 +248,7 @@ def test_frames_that_a_window_reads_are_those_of_the_grid() -> None:
         for begin in range(10 * windows.length, 30 * windows.length, windows.length):
             first = (begin - windows.overlap) // row.stride * row.stride
             read.append(begin + windows.length + windows.overlap - first)
-        assert memory.frames_read(row, windows) == max(read)
+        assert cost.frames_read(row, windows) == max(read)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
@@ -263,7 +265,7 @@ def test_interpolation_makes_a_few_frames_of_its_neighbours(factor: int) -> None
 
     for position in range(length * factor):
         make(position)
-    found = memory.temporal(ROWS["vrt-vfi"], Windows(length, 3), factor - 1)
+    found = cost.temporal(ROWS["vrt-vfi"], Windows(length, 3), factor - 1)
     assert found == pytest.approx(len(made) / (length * (factor - 1)))
 
 
@@ -271,8 +273,8 @@ def test_windows_take_what_lies_in_them() -> None:
     request = Request(width=100, height=10, devices=2, streams=3)
     finished, read = 30 * 16 * 1000, 36 * 1000
     node = 3 * finished * 6 + read * (12 + 12)
-    assert memory.host_bytes(COMPACT, request, Windows(30, 3), is_tiled=False) == 6 * node + read * 12
-    assert memory.host_bytes(COMPACT, request, Windows(30, 3)) == 6 * (node + finished * 12) + read * 12
+    assert cost.host_bytes(COMPACT, request, Windows(30, 3), is_tiled=False) == 6 * node + read * 12
+    assert cost.host_bytes(COMPACT, request, Windows(30, 3)) == 6 * (node + finished * 12) + read * 12
 
 
 def test_streams_share_the_weights_and_half_precision_takes_less() -> None:
@@ -306,7 +308,7 @@ def test_weights_are_what_the_network_holds(row: TaskRow) -> None:
 
 
 def test_bands_are_those_of_the_networks() -> None:
-    assert (memory.BAND_ROWS, memory.HALO) == (blocks.BAND_ROWS, blocks.HALO)
+    assert (cost.BAND_ROWS, cost.HALO) == (blocks.BAND_ROWS, blocks.HALO)
     x = torch.zeros(1, 1, 300, 1)
     seen: list[int] = []
 
@@ -315,7 +317,7 @@ def test_bands_are_those_of_the_networks() -> None:
         return rows.new_zeros(1, 3, 4 * rows.shape[2], 4)
 
     blocks.in_bands(tail, x, channels=1 << 20)
-    assert memory.terms(1, 300, 1)[3] == max(seen)
+    assert cost.terms(1, 300, 1)[3] == max(seen)
 
 
 def test_a_plan_is_a_value() -> None:
