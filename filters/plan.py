@@ -50,14 +50,12 @@ def plan_network(
         clip=clip,
         windows=windows,
         request=request,
-        sharing="segments" if row.sharing == "segments" else "average" if official else "ramp",
         factor=factor,
         devices=devices,
         precision="fp32" if precision is None and clip.format_id == RGBS else precision,
         threshold=0 if official else arguments.threshold(),
         matrix=-1 if matrix is None else MATRICES[matrix],
         noise=plan_noise(arguments, row, clip),
-        preview=preview,
     )
 
 

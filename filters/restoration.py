@@ -16,7 +16,7 @@ from .noise import Noise
 from .window import Filled, Window
 from .workers import Workers
 
-type Rows = list[tuple[str, str, list[Any]]]  # key, "i" or "s", values
+type Rows = list[tuple[str, str, list[Any]]]  # key, "i", "f" or "s", values
 
 FALLBACKS = {
     "fp32": "vrt: half precision made samples that are no numbers; such windows are computed again (VrtFallback)",
@@ -33,7 +33,6 @@ class Restoration:
     row: TaskRow
     checkpoint: Path
     clip: ClipFacts
-    sharing: str = "segments"  # a key of SHARING
     windows: Windows
     request: Request
     factor: int = 1  # frames that each frame becomes: above 1 it stays as it is, and factor - 1 are made to follow it
@@ -42,19 +41,19 @@ class Restoration:
     threshold: float | None
     matrix: int  # of the argument, -1 where it was not given
     noise: Noise | None = None
-    preview: bool = False
 
     def __post_init__(self) -> None:
         self.width = self.clip.width * self.row.scale
         self.height = self.clip.height * self.row.scale
-        self.made = max(self.factor - 1, 1)
+        self.made = self.request.made
         self.num_frames = self.clip.num_frames
         self.length, self.overlap = self.windows.length, self.windows.overlap
-        self.sharing_code = SHARING[self.sharing]
-        self.stride = 1 if self.preview else self.row.stride
+        joined = "average" if self.request.official else "ramp"
+        self.sharing = SHARING[joined if self.row.sharing == "blended" else "segments"]
+        self.stride = self.row.stride
         self.format, self.carrier = working_format(self.clip), carrier_format(self.clip)
         # A preview is a frame of its own: no other is worth computing beside it.
-        self.nodes = 1 if self.preview else len(self.devices) * self.request.streams
+        self.nodes = 1 if self.request.preview else len(self.devices) * self.request.streams
         self.workers = Workers(
             row=self.row,
             checkpoint=self.checkpoint,
@@ -92,7 +91,7 @@ class Restoration:
             window = Window(memory, video, inputs, keep, outputs, self.factor, self.threshold)
             filled = self.workers.run(node, window.fill)
         if filled.fallback:
-            self.workers.note_once(FALLBACKS[filled.fallback])
+            self.workers.note(FALLBACKS[filled.fallback])
         common = self.common_properties(filled, begin, begin + count)
         marks = self.marks(filled.cuts, keep, begin)
         properties = [
@@ -107,7 +106,7 @@ class Restoration:
         if self.length > 1:
             return f"length={self.length // 2}"
         # An interpolation needs its overlap, and a preview chooses its own.
-        if self.overlap and self.factor == 1 and not self.preview:
+        if self.overlap and self.factor == 1 and not self.request.preview:
             return f"overlap={self.overlap // 2}"
         return "clip.std.CropAbs(width=640, height=360)"
 
@@ -124,7 +123,7 @@ class Restoration:
             rows.append(("VrtTile", "i", [width, height]))
         if filled.fallback:
             rows.append(("VrtFallback", "s", [filled.fallback]))
-        if self.preview:
+        if self.request.preview:
             rows.append(("VrtPreview", "i", [1]))
         return rows
 
@@ -132,7 +131,7 @@ class Restoration:
         """By frame, for our own nodes: it repeats the source's frame, or another window knows its scene better."""
         if self.factor > 1:  # a window reads at least the next frame, but for the clip's last one
             return {n: [("_vrt_repeat", "i", [1])] if n == len(cuts) or cuts[n] else [] for n in keep}
-        if self.sharing != "ramp":
+        if self.sharing != SHARING["ramp"]:
             return {n: [] for n in keep}
         stub = stubs(cuts, self.overlap, begin > 0, begin + len(keep) < self.clip.num_frames)
         return {n: [("_vrt_dropped", "i", [1])] if stub[n] else [] for n in keep}

@@ -140,11 +140,6 @@ class Workers:
         return True
 
     def note(self, text: str) -> None:
-        """For the log."""
-        with self._lock:
-            self._notes.append(text)
-
-    def note_once(self, text: str) -> None:
         """For the log, the first time only."""
         with self._lock:
             if text not in self._said:

@@ -10,7 +10,7 @@ from vs_vrt.task import TaskRow
 
 TERMS = ("fixed", "pixel", "frame_pixel", "band_pixel")  # of a Footprint
 BAND_ROWS, HALO = 64, 2  # as in vs_vrt.models.blocks: the tail to full size works on bands of so many rows at least
-KEPT = 3  # windows of finished frames of a node: two in its cache, one that is made
+KEPT = 3  # windows of finished frames of a node: two that are kept, one that is made
 FLOAT = 4
 # In half precision, so much of the float32 bytes: features take half, while flows, offsets, positions and sums stay as
 # they are; about half is assumed to be features. Weights stay in float32: each is halved anew whenever it is used.

@@ -175,7 +175,7 @@ Step to_step(const Api &p, Object *list, py::Size index) {
     Ref item = borrowed(p, p.PyList_GetItem(list, index));
     Object *object = item.get();
     Step step{};
-    step.grid = {attribute(p, object, "num_frames"), static_cast<Sharing>(attribute(p, object, "sharing_code")),
+    step.grid = {attribute(p, object, "num_frames"), static_cast<Sharing>(attribute(p, object, "sharing")),
                  attribute(p, object, "length"), attribute(p, object, "overlap"), attribute(p, object, "stride")};
     step.width = attribute(p, object, "width");
     step.height = attribute(p, object, "height");

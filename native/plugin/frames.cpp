@@ -108,7 +108,7 @@ VSNode *create_made(VSNode *source, VSNode *sigma, const Step &step, VSCore *cor
     std::vector<VSFilterDependency> reads;
     for (int i = 0; i < step.nodes; ++i) {
         VSNode *levels = sigma ? vsapi->addNodeRef(sigma) : nullptr;
-        node->windows.push_back(create_windows(vsapi->addNodeRef(source), levels, step, i, core, vsapi));
+        node->windows.push_back(create_windows(vsapi->addNodeRef(source), levels, step, out, i, core, vsapi));
         reads.push_back({node->windows.back(), rpGeneral});
     }
     vsapi->freeNode(source);

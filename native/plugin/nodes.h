@@ -24,8 +24,9 @@ VSNode *create_keep(VSNode *source, int frames, VSCore *core, const VSAPI *vsapi
 // colour properties that are missing. Where `converts`, the properties that a trip through RGB loses are kept aside.
 VSNode *create_colour_guard(VSNode *source, int matrix, bool converts, VSCore *core, const VSAPI *vsapi);
 
-// Window k as frame k, for one of the step's nodes; `sigma` is its noise map or null.
-VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, int number, VSCore *core, const VSAPI *vsapi);
+// Window k as frame k, for one of the step's nodes; `sigma` is its noise map or null, `out` what its frames are.
+VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, const VSVideoInfo &out, int number,
+                       VSCore *core, const VSAPI *vsapi);
 
 // How many frames a step's source should keep, so that windows which share some ask for each once.
 int kept_for(const Step &step);

@@ -1,5 +1,5 @@
 // The window node: it computes a whole window of frames at once and hands them out as properties of a 1x1 carrier
-// frame, so that VapourSynth itself merges the requests for a window and caches it.
+// frame, so that VapourSynth itself merges the requests for a window.
 
 #include "nodes.h"
 
@@ -143,13 +143,8 @@ void VS_CC free_window(void *instance, VSCore *, const VSAPI *vsapi) {
 
 }  // namespace
 
-VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, int number, VSCore *core, const VSAPI *vsapi) {
-    const VSVideoInfo in = *vsapi->getVideoInfo(source);
-    VSVideoInfo out = in;
-    vsapi->getVideoFormatByID(&out.format, static_cast<uint32_t>(step.carrier), core);
-    out.width = step.width;
-    out.height = step.height;
-
+VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, const VSVideoInfo &out, int number,
+                       VSCore *core, const VSAPI *vsapi) {
     VSVideoInfo carrier{};
     vsapi->getVideoFormatByID(&carrier.format, pfGray8, core);
     carrier.width = carrier.height = 1;
@@ -158,7 +153,7 @@ VSNode *create_windows(VSNode *source, VSNode *sigma, const Step &step, int numb
     const VSFilterDependency reads[] = {{source, rpGeneral}, {sigma, rpGeneral}};
     VSNode *windows = vsapi->createVideoFilter2(
         "Windows", &carrier, get_window, free_window, fmParallelRequests, reads, sigma ? 2 : 1,
-        new WindowNode{source, sigma, step, out, number, out.width != in.width}, core);
+        new WindowNode{source, sigma, step, out, number, out.width != vsapi->getVideoInfo(source)->width}, core);
     VSCoreInfo info;
     vsapi->getCoreInfo(core, &info);
     return create_keep(windows, step.grid.kept(info.numThreads), core, vsapi);
