@@ -33,7 +33,7 @@ from rich.table import Table
 from benchmarks.networks import in_fresh_process
 from vs_vrt.cost import TERMS, Windows, frames_seen, network_bytes, terms
 from vs_vrt.task import Footprint, TaskRow
-from vs_vrt.tasks import TASKS
+from vs_vrt.tasks import TASKS, UNTRAINED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +42,8 @@ type How = Literal["measured", "traced"]
 type Size = tuple[int, int, int]  # frames that a window restores, height, width
 
 # One row for each network; 004, 006 and 007 of VRT, for instance, are networks of others.
-NETWORKS = tuple({row.keys: row for row in reversed(TASKS)}.values())[::-1]
+ROWS = (*UNTRAINED, *TASKS)
+NETWORKS = tuple({row.keys: row for row in reversed(ROWS)}.values())[::-1]
 # The heap gives back at once what is freed, and keeps in one arena what it does not.
 MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
@@ -67,14 +68,16 @@ def sizes(row: TaskRow) -> tuple[Sequence[Size], Sequence[Size], Sequence[Size]]
         return ((1, 64, 64), (1, 88, 88), (1, 280, 280)), ((1, 152, 152),), ((1, 64, 64),)
     if row.architecture == "vrt:VRT":
         half = row.length // 2
-        return ((row.length, 64, 64), (half, 152, 152), (half, 280, 280)), ((row.length, 88, 88),), ((6, 64, 64),)
+        least, other = (64, 88) if row.align == 64 else (88, 64)  # small windows take less than `fixed` in small tiles
+        fit = (row.length, least, least), (half, 152, 152), (half, 280, 280)
+        return fit, ((row.length, other, other),), ((6, 64, 64),)
     if row.architecture == "mana:MANA":
-        return ((2, 64, 64), (10, 88, 88), (4, 128, 128)), ((4, 96, 96),), ((4, 96, 96),)
-    fit, check = [(30, 64, 64), (30, 152, 152), (10, 280, 280), (10, 360, 640)], [(30, 88, 88), (20, 280, 280)]
+        return ((2, 64, 64), (10, 88, 88), (4, 128, 128), (4, 360, 640)), ((4, 96, 96), (4, 216, 216)), ((4, 96, 96),)
+    many, check = [(30, 64, 64), (30, 152, 152), (10, 280, 280), (10, 360, 640)], [(30, 88, 88), (20, 280, 280)]
     if row.architecture == "basicvsr:BasicVSR":  # deformable convolutions would take minutes, in so many parts
-        fit.append((20, 1048, 1048))
+        many.append((20, 1048, 1048))
         check.append((10, 1080, 1920))
-    return fit, check, ((10, 128, 128),)
+    return many, check, ((10, 128, 128),)
 
 
 def cases(row: TaskRow) -> Iterator[Case]:
@@ -157,6 +160,7 @@ def shallow(row: TaskRow) -> TaskRow:
         "basicvsr": {"num_blocks": 2},
         "iconvsr": {"num_blocks": 2},
         "basicvsr_plusplus": {"num_blocks": 2},
+        "denoiser": {"num_blocks": 2},
         "realbasicvsr": {"num_propagation_blocks": 2, "num_cleaning_blocks": 2},
         "mana": {"encoder_nblocks": 2, "decoder_nblocks": 2},
         "vrt": {"depths": (2,) * 7 + (1,) * (len(row.config.get("depths", range(13))) - 7)},
@@ -212,21 +216,22 @@ def counted(network: "nn.Module") -> Iterator[Live]:
 
 @contextmanager
 def abridged() -> Iterator[None]:
-    """Inside, what networks ask of numbers has an answer, and of parts alike only the first is made."""
+    """Inside, what networks ask of numbers has an answer, and of parts alike only the one in the middle is made."""
     import torch
 
     from vs_vrt.models import mana
     from vs_vrt.models.realbasicvsr import RealBasicVSR
     from vs_vrt.ops import deform_conv
 
-    def first(*bounds: int) -> range:
-        return range(bounds[0], bounds[0] + 1, bounds[2]) if len(bounds) == 3 else range(*bounds)
+    def one(*bounds: int) -> range:
+        whole = range(*bounds)
+        return whole[len(whole) // 2 :][:1] if len(bounds) == 3 else whole
 
     with ExitStack() as changes:
         changes.enter_context(mock.patch.object(torch.Tensor, "__float__", lambda _: 4.0))
         changes.enter_context(mock.patch.object(RealBasicVSR, "_is_clean", lambda *_: True))
         for module in (mana, deform_conv):  # their loops over parts are those with a step
-            changes.enter_context(mock.patch.object(module, "range", first, create=True))
+            changes.enter_context(mock.patch.object(module, "range", one, create=True))
         yield
 
 
@@ -240,7 +245,7 @@ def find(row: TaskRow) -> list[dict[str, Any]]:
 
 def row_of(model: str) -> TaskRow:
     """The row of that model."""
-    return next(row for row in TASKS if row.model == model)
+    return next(row for row in ROWS if row.model == model)
 
 
 def weight_bytes(model: str) -> int:
@@ -273,6 +278,8 @@ def chosen_terms(row: TaskRow) -> tuple[str, ...]:
     """As few as the network has a reason for."""
     if row.architecture == "vrt:VRT":
         return "fixed", "frame_pixel"  # all frames at every scale; and parts of a fixed size, of what is largest
+    if row.architecture == "mana:MANA":
+        return "fixed", "pixel", "band_pixel"  # parts of the attention; a few features; the tail to full size
     if row.scale == 1:
         return "pixel", "frame_pixel"  # the tail's features are no larger than a sixteenth of the others' sizes
     return "pixel", "frame_pixel", "band_pixel"  # a few features; the history; the tail to full size

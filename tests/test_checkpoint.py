@@ -16,11 +16,11 @@ from tests.golden_vectors import config, error, tolerance
 from tests.golden_vectors import load as golden
 from tests.golden_vectors import path as golden_path
 from vs_vrt import checkpoint
-from vs_vrt.checkpoint import DISTANCES, load, locate, obtain
+from vs_vrt.checkpoint import load, locate, obtain
 from vs_vrt.errors import CheckpointError
 from vs_vrt.models.vrt import VRT, VRTConfig
 from vs_vrt.restorer import build
-from vs_vrt.state_dict import read_header
+from vs_vrt.state_dict import DISTANCES, read_header
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
@@ -175,12 +175,17 @@ def test_any_other_difference_is_told(change: Callable[[Tensors], Any], differen
 BASICVSR = ("basicvsr, basicvsr-vimeo, basicvsr-vimeo-bd", 'task="sr4", model="basicvsr"')
 REALBASICVSR = ("realbasicvsr, realbasicvsr-wogan", 'task="sr4", model="realbasicvsr"')
 VRT_DEBLUR = ("vrt-gopro, vrt-dvd, vrt-reds", 'task="deblur", model="vrt-gopro"')
+CONSTANTS = ("relative_position_index", "position_bias", "spynet.mean", "spynet.std")
+MANA = ("mana", 'task="sr4", model="mana"')
 OWNERS: dict[str, tuple[str, Callable[[Tensors], Tensors], tuple[str, str]]] = {
     "basicvsr": ("basicvsr", dict, BASICVSR),
     "without constants": ("basicvsr", lambda tensors: without(tensors, "spynet.mean", "spynet.std"), BASICVSR),
     "basicsr": ("basicvsr", in_basicsr_names, BASICVSR),
     "realbasicvsr": ("realbasicvsr", lambda tensors: without(tensors, "spynet.mean"), REALBASICVSR),
     "another task": ("vrt-dvd", dict, VRT_DEBLUR),
+    "without what attention computes": ("vrt-dvd", lambda tensors: without(tensors, *CONSTANTS), VRT_DEBLUR),
+    "without distances": ("mana", dict, MANA),
+    "distances of any frame": ("mana", lambda tensors: tensors | {DISTANCES: torch.zeros(6, 6)}, MANA),
 }
 
 
@@ -206,14 +211,21 @@ def test_a_refused_checkpoint_leaves_the_model_alone(tmp_path: Path) -> None:
 # Finding
 
 
-def test_the_bundled_checkpoint_is_found_and_complete() -> None:
-    path = locate(BUNDLED, None)
-    assert path == Path(checkpoint.__file__).parent / "weights" / BUNDLED.checkpoint
-    assert path.stat().st_size < 4 << 20
-    model = build(BUNDLED)
-    assert set(read_header(path)) - {"__metadata__"} == set(model.state_dict())
-    assert obtain(BUNDLED, path) == path
-    load(model, path, BUNDLED)
+@pytest.mark.parametrize("row", [row for row in TASKS if row.bundled], ids=lambda row: row.model)
+def test_a_bundled_checkpoint_is_found_and_complete(row: TaskRow) -> None:
+    """What the constructor computes may be left out."""
+    path = locate(row, None)
+    assert path == Path(checkpoint.__file__).parent / "weights" / row.checkpoint
+    assert path.stat().st_size <= 6_000_000
+    model = build(row)
+    held, wanted = set(read_header(path)) - {"__metadata__"}, set(model.state_dict())
+    assert {key for key in wanted if not key.endswith(checkpoint.CONSTANTS)} <= held <= wanted
+    assert obtain(row, path) == path
+    load(model, path, row)
+
+
+def test_what_is_bundled_is_small() -> None:
+    assert sum(path.stat().st_size for path in checkpoint.BUNDLED.glob("*.safetensors")) <= 20_000_000
 
 
 def test_a_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vs_vrt import downloads
 from vs_vrt.errors import CheckpointError
-from vs_vrt.state_dict import key_hash, read, read_header
+from vs_vrt.state_dict import CONSTANTS, DISTANCES, key_hash, read, read_header
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 BUNDLED = Path(__file__).parent / "weights"
 SUFFIXES = (".safetensors", ".pth", ".pt")
-# How the names of constants end that the network computes by itself: some files carry them, others do not.
-CONSTANTS = ("relative_position_index", "position_bias", "spynet.mean", "spynet.std")
-DISTANCES = "nonloc_spatial.D"  # MANA's, for the frame size of its training alone
 
 type Tensors = Mapping[str, "Tensor"]
 
@@ -110,14 +107,5 @@ def remedy(tensors: Tensors, path: Path, row: TaskRow) -> str:
 
 def owners_of(tensors: Tensors) -> list[TaskRow]:
     """The rows whose checkpoints have just these keys and shapes."""
-    hashes = {key_hash(with_flow_constants(each)) for each in (tensors, in_mmediting_names(tensors))}
+    hashes = {key_hash(each) for each in (tensors, in_mmediting_names(tensors))}
     return [row for row in TASKS if row.keys in hashes]
-
-
-def with_flow_constants(tensors: Tensors) -> Tensors:
-    """The tensors with SpyNet's constants, which some files leave out; their values do not matter here."""
-    flow = next((key for key in tensors if "spynet.basic_module.0" in key), None)
-    if flow is None:
-        return tensors
-    prefix = flow[: flow.index("basic_module")]
-    return {f"{prefix}{name}": tensors[flow].new_empty(1, 3, 1, 1) for name in ("mean", "std")} | dict(tensors)

@@ -19,6 +19,9 @@ MAX_HEADER = 16 << 20
 # is meant to be used; a moving average of the weights comes before the weights.
 WRAPPERS = ("state_dict", "params_ema", "params")
 PREFIXES = ("generator_ema.", "generator.")
+# How the names of constants end that networks compute by themselves: some files carry them, others do not.
+CONSTANTS = ("relative_position_index", "position_bias", "spynet.mean", "spynet.std")
+DISTANCES = "nonloc_spatial.D"  # MANA's, for the frame size of its training alone
 CODE = re.compile(r"\bGLOBAL ([\w.]+)")  # how torch names what it refuses
 
 _lock = threading.Lock()  # what torch may read is a setting of the process
@@ -106,6 +109,7 @@ def unwrap(content: Any) -> dict[str, Any]:
 
 
 def key_hash(tensors: Mapping[str, "Tensor"]) -> str:
-    """The sha256 of all names and shapes: what a file is a checkpoint of, whatever it is called."""
-    lines = (f"{key} {list(value.shape)}" for key, value in sorted(tensors.items()))
+    """The sha256 of the names and shapes of what is learned: what a file is a checkpoint of, whatever it is called."""
+    learned = {key: value for key, value in tensors.items() if not key.endswith((*CONSTANTS, DISTANCES))}
+    lines = (f"{key} {list(value.shape)}" for key, value in sorted(learned.items()))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -57,7 +57,7 @@ class TaskRow:
     page: str = ""  # where a person finds the file, if it has no address of its own
     size: int = 0  # of the file in bytes, roughly; 0: unknown
     sha256: str = ""  # of the file: all 64 digits, or the first ones where only those are published
-    keys: str = ""  # sha256 of the checkpoint's keys and shapes: what is in it, whatever the file is called
+    keys: str = ""  # sha256 of the keys and shapes of what is learned: what is in a file, whatever the file is called
 
     @property
     def call(self) -> str:

@@ -1,4 +1,7 @@
-"""TASKS: every network that can be asked for. Data, no logic; of a task, what is bundled comes first."""
+"""TASKS: every network that can be asked for. Data, no logic; of a task, what is bundled comes first.
+
+UNTRAINED: networks that join it, each in front of its task, once their checkpoints lie in vs_vrt/weights.
+"""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -18,6 +21,8 @@ GOPRO = "motion blur, averaged from 240 frames/s (GoPro)"
 DVD = "motion blur of cameras in the hand (DVD)"
 REAL = "real footage with blur, noise and compression"
 HEVC = "strong HEVC compression"
+SMALL = "small enough for a laptop"
+SMALL_FLOW = MappingProxyType({"flow_widths": (16, 16, 16, 8), "flow_kernel": 5})
 
 
 def sibling(row: TaskRow, model: str, checkpoint: str, suits: str, **facts: Any) -> TaskRow:
@@ -32,19 +37,18 @@ COMPACT = TaskRow(
     model="basicvsr-compact",
     architecture="basicvsr:BasicVSR",
     config=MappingProxyType(
-        {"mid_channels": 32, "num_blocks": 5, "half_channels": 16, "tail_channels": 12}
-        | {"flow_widths": (16, 16, 16, 8), "flow_kernel": 5}
+        {"mid_channels": 32, "num_blocks": 5, "half_channels": 16, "tail_channels": 12} | SMALL_FLOW
     ),
     scale=4,
     length=30,
     overlap=3,
     half_safe=True,
-    suits=f"{BICUBIC}; small enough for a laptop",
+    suits=f"{BICUBIC}; {SMALL}",
     license="MIT",
     checkpoint="basicvsr-compact.safetensors",
     bundled=True,
     memory=Footprint(weights=1_409_236, pixel=428, frame_pixel=159, band_pixel=1_380),
-    keys="25ab1b2f7e326cd90c9008bfe10dd93303940eb13161cc7350849c3308c13a9b",
+    keys="6ee24ad5af5cd829ee692b6157a9dba09570b8e4dd6d5b4edba9fc23f351ea20",
 )
 
 BASICVSR = TaskRow(
@@ -62,7 +66,7 @@ BASICVSR = TaskRow(
     size=25_165_268,
     sha256="0e599677",
     memory=Footprint(weights=25_165_268, pixel=692, frame_pixel=271, band_pixel=7_850),
-    keys="07d9504ab91f442863f4ba892a2c580a9de1a9be440f35f956e70b64ea17d6fe",
+    keys="c542177d5193ffb83bfdf0fd5458014cee2a9c021283556b1c577082544693d7",
 )
 
 ICONVSR = replace(
@@ -78,7 +82,7 @@ ICONVSR = replace(
     size=34_779_988,
     sha256="9e09d621",
     memory=Footprint(weights=34_779_988, pixel=1_180, frame_pixel=306, band_pixel=9_060),
-    keys="ee7b728c5fc8582c2c98c06da5cf7df17671011b7aeb4d5be9d839039b867e47",
+    keys="b4b0e677b9227a62e43d4ecb4f72416752d314f283c380a60b54a739e4fab6b8",
 )
 ICONVSR_VIMEO = sibling(
     ICONVSR,
@@ -89,7 +93,7 @@ ICONVSR_VIMEO = sibling(
     num_frames=7,
     size=34_845_524,
     memory=Footprint(weights=34_845_524, pixel=1_180, frame_pixel=306, band_pixel=9_060),
-    keys="b96b992340149f9f0660253994bcd921250380a67d7fef6a1056e2165c6ffa33",
+    keys="f3843a59357460b80b0c557ebfc13e24124aea27194b363afb87f7c016113225",
 )
 
 PLUSPLUS = replace(
@@ -102,7 +106,7 @@ PLUSPLUS = replace(
     size=29_291_732,
     sha256="db622b2f",
     memory=Footprint(weights=29_291_732, pixel=4_600, frame_pixel=1_020, band_pixel=9_580),
-    keys="ba4acc83532210180ad52093756fb4c87338b9cd1b73eaead7d2842ae8796d98",
+    keys="ecc6e73b071d020764a1c214767542b7a3bf1b5c963cb656b835c6d8f01e0e7e",
 )
 PLUSPLUS_TRACK1 = sibling(
     PLUSPLUS,
@@ -117,7 +121,7 @@ PLUSPLUS_TRACK1 = sibling(
     min_size=64,  # the published code insists on 256, so that flow, found at a quarter, sees 64; ours needs no more
     size=176_302_548,
     memory=Footprint(weights=176_302_548, pixel=408, frame_pixel=161),
-    keys="975c3f20d71885f5cad6d5c6db96e7ad67408a973f8a7a6a511af5cc8c6947a8",
+    keys="8a8a95b6ac74eb6ff27c17e846dd165b2bf950eadd6cb38ac900f811e598f3a2",
 )
 PLUSPLUS_GOPRO = replace(
     PLUSPLUS_TRACK1,
@@ -131,7 +135,7 @@ PLUSPLUS_GOPRO = replace(
     size=39_040_724,
     sha256="3c5bb9b5",
     memory=Footprint(weights=39_040_724, pixel=446, frame_pixel=96),
-    keys="ac3d71ae0bfa2f97bfa3f9444873f330fd9666ea932bfb43899650054a9d2eb4",
+    keys="eb1a5e4c4e10ec5a2ac0f659172b7a8d81f4cbc98fffe8c5a07a3982337b2eab",
 )
 
 REALBASICVSR = replace(
@@ -145,7 +149,7 @@ REALBASICVSR = replace(
     size=148_239_017,  # with the networks that trained it
     sha256="52f77c2c",
     memory=Footprint(weights=25_179_360, pixel=671, frame_pixel=272, band_pixel=9_050, shared=12),  # cleaned frames
-    keys="273d06d3a16f770e4459b285404c666c1fb66879929815abf4e3196d90c3fdb0",
+    keys="4a958794c3240898eb415f076c608bffd669db491e85dc53e680d1ef61a9184f",
 )
 
 MANA = TaskRow(
@@ -160,8 +164,8 @@ MANA = TaskRow(
     license="MIT",
     checkpoint="mana.pth",
     size=124_378_896,
-    memory=Footprint(weights=57_270_032, pixel=4_110, band_pixel=12_000),
-    keys="7c94ba14571ceb716f51dc5503440bffaa07a29e85da4b0239a1344cd821f2d9",
+    memory=Footprint(weights=57_270_032, fixed=39_300_000, pixel=6_830, band_pixel=3_010),
+    keys="477acaad67cb90b341486e9d4649ef65824ab64b71d35776a73541e9b6b59c4b",
 )
 
 # No sum of VRT's files was published: they are known by their keys. In half precision it was never measured.
@@ -185,7 +189,7 @@ VRT_REDS_6 = TaskRow(
     url=f"{VRT_RELEASE}/001_VRT_videosr_bi_REDS_6frames.pth",
     size=158 << 20,
     memory=Footprint(weights=165_152_612, fixed=189_000_000, frame_pixel=5_500),
-    keys="9377e3f1149a286ad3fa7105f0a039cb23abe8fc9981494031d2387edf5fb03a",
+    keys="38cd9e45afec0324eda3bc664d6294ee8194e4c13b41fd26c1a41d14296a7e3d",
 )
 VRT_REDS_16 = sibling(
     VRT_REDS_6,
@@ -197,7 +201,7 @@ VRT_REDS_16 = sibling(
     length=16,  # twice the frames that attention spans
     size=201 << 20,
     memory=Footprint(weights=210_511_124, fixed=367_000_000, frame_pixel=5_690),
-    keys="a551fd071196aa4d8dbfc5d979460c4c3fd637dbc9c6af016713b91bb39e713e",
+    keys="f0532a5e07f988337b23a76fae74b02ed149c74b0bb68b1e7eed76ca0d212799",
 )
 VRT_VIMEO = sibling(
     VRT_REDS_16,
@@ -209,7 +213,7 @@ VRT_VIMEO = sibling(
     published=(32, 2, 128, 20),
     size=191 << 20,
     memory=Footprint(weights=200_283_956, fixed=256_000_000, frame_pixel=5_500),
-    keys="e2586e78962a5568e7f01e78f3edd108d844193b6517d57311891ff894f40078",
+    keys="0eba4a50ecb9eb39ef601a43b836f7e5f05319d57a745224b2de1176a117284b",
 )
 SAME = MappingProxyType(
     {"upscale": 1, "indep_reconsts": (9, 10), "num_heads": (6,) * 11, "deformable_groups": 16}
@@ -226,9 +230,80 @@ VRT_GOPRO = sibling(
     published=(18, 2, 192, 20),
     size=102 << 20,
     memory=Footprint(weights=106_031_668, fixed=273_000_000, frame_pixel=3_760),
-    keys="4eab3bf9fdcf6d1708185e5474139599d0446178bcfa9863e160dadd3d0002bb",
+    keys="6279d9c00189417d4b3838291767cf0b640719e97a6983c24a1b57aff91a964e",
 )
 TWELVE = (12, 2, 256, 20)
+
+VRT_COMPACT = replace(
+    VRT_REDS_6,
+    model="vrt-compact",
+    config=MappingProxyType(
+        {"window_size": (6, 4, 4), "depths": (2,) * 7 + (1, 2), "indep_reconsts": (8,)}
+        | {"embed_dims": (24,) * 9, "num_heads": (3,) * 9, "deformable_groups": 2, "tail_channels": 16}
+        | SMALL_FLOW
+    ),
+    min_size=32,
+    align=32,
+    published=None,
+    suits=f"{BICUBIC}; attention across frames, {SMALL}",
+    license="MIT",
+    checkpoint="vrt-compact.safetensors",
+    bundled=True,
+    url="",
+    size=0,
+    memory=Footprint(weights=3_289_312, fixed=51_200_000, frame_pixel=1_130),
+    keys="9df74b6c4d77b9286509dd041d5f0aa2be122d45f8f6c0c9e96e12a38afa544f",
+)
+MANA_COMPACT = replace(
+    MANA,
+    model="mana-compact",
+    config=MappingProxyType(
+        {"in_channels": 64, "encoder_nblocks": 3, "decoder_nblocks": 8, "half_channels": 32, "tail_channels": 16}
+    ),
+    suits=f"{BICUBIC}; large motion, {SMALL}",
+    checkpoint="mana-compact.safetensors",
+    bundled=True,
+    size=0,
+    memory=Footprint(weights=3_761_552, fixed=44_600_000, pixel=3_740),
+    keys="0789f5ef7e5b242eff1c707d49320ba699ee2e25768180eb2b4c9b1f62c347b6",
+)
+DEBLUR_COMPACT = replace(
+    PLUSPLUS_GOPRO,
+    model="deblur-compact",
+    config=MappingProxyType(
+        {"mid_channels": 48, "num_blocks": 3, "is_low_res_input": False, "outer_blocks": 1, "deform_groups": 4}
+        | {"half_channels": 24, "tail_channels": 12}
+        | SMALL_FLOW
+    ),
+    suits=f"motion blur, the mean of 3 to 7 frames; {SMALL}",
+    license="MIT",
+    checkpoint="deblur-compact.safetensors",
+    bundled=True,
+    page="",
+    size=0,
+    sha256="",
+    memory=Footprint(weights=7_864_020, pixel=275, frame_pixel=64),
+    keys="8da67c44125a2c5d9273af0885cfe2b300fd8d965d958a9346ba9e5000d6015b",
+)
+DENOISE_COMPACT = replace(
+    COMPACT,
+    task="denoise",
+    model="denoise-compact",
+    architecture="denoiser:Denoiser",
+    config=MappingProxyType({}),
+    scale=1,
+    multiple=4,
+    align=4,
+    min_size=64,  # flow, found at a quarter, sees 16
+    overlap=5,
+    half_safe=False,  # not measured
+    sigma=10.0,
+    suits=f"Gaussian noise of known strength, sigma up to 50; {SMALL}",
+    checkpoint="denoise-compact.safetensors",
+    memory=Footprint(weights=1_478_932, pixel=328, frame_pixel=74),
+    keys="d5772e26410d9b337fe6686b8a14f70449c77fbaa276deb722d3aa78cf73472e",
+)
+UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
 
 TASKS = (
     COMPACT,
@@ -257,7 +332,7 @@ TASKS = (
         config=MappingProxyType({"mid_channels": 128, "num_blocks": 25}),
         size=175_121_876,
         memory=Footprint(weights=175_121_876, pixel=4_440, frame_pixel=2_250, band_pixel=6_140),
-        keys="a9edd6da228908a5259076bea9942dba85f08ba4c45e6d42ac3c73fba1ef5385",
+        keys="6cfaa6e929959474fef0b546d2f7b0a75beb87c27d7630f223c868e05497b631",
     ),
     REALBASICVSR,
     sibling(
@@ -289,7 +364,7 @@ TASKS = (
         sigma=10.0,
         published=TWELVE,
         memory=Footprint(weights=106_035_124, fixed=239_000_000, frame_pixel=3_750),
-        keys="10a61f1f8fccf1cfbdf720959f7a8886deb1408ec6232fbd09cd75b1704f46f4",
+        keys="33ea6f0bebb9dbf30d82b5d09009b4799c9f362253be1f0cb7f807d42bf4d88f",
     ),
     sibling(
         PLUSPLUS_GOPRO,
@@ -328,6 +403,6 @@ TASKS = (
         overlap=3,  # exact: no new frame looks further
         size=62_495_130,
         memory=Footprint(weights=62_039_404, fixed=34_900_000, frame_pixel=4_340),
-        keys="a96278b61031ac8903a42cb28926a3e9cac202b340ac5790b11074550fbe80c6",
+        keys="355897fb8fbb5ab7aefda52a89af77293ee1cc5c43d5108c5fc3c22cf7c60831",
     ),
 )

@@ -3,15 +3,22 @@
 from pathlib import Path
 
 import pytest
+from vs_vrt.filters import restore
 from vs_vrt.filters.arguments import Arguments
 from vs_vrt.filters.restore import choose_row, choose_task, is_here
 
 from vs_vrt.errors import ArgumentError
 from vs_vrt.models.basicsr_keys import FILES
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import TASKS
+from vs_vrt.tasks import TASKS, UNTRAINED
 
-ROWS = {row.model: row for row in TASKS}
+COMPLETE = (TASKS[0], *UNTRAINED, *TASKS[1:])  # as the table is to be
+ROWS = {row.model: row for row in COMPLETE}
+
+
+@pytest.fixture(autouse=True)
+def _all_checkpoints_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "TASKS", COMPLETE)
 
 
 def chosen(**values: str) -> str:
@@ -21,12 +28,15 @@ def chosen(**values: str) -> str:
 CALLS: list[tuple[dict[str, str], str]] = [
     ({}, "basicvsr-compact"),
     ({"task": "sr4"}, "basicvsr-compact"),
-    ({"task": "deblur"}, "vrt-gopro"),
-    ({"task": "denoise"}, "vrt-davis"),
+    ({"task": "deblur"}, "deblur-compact"),
+    ({"task": "denoise"}, "denoise-compact"),
     ({"task": "decompress"}, "basicvsrpp-track1"),
     ({"task": "vfi"}, "vrt-vfi"),
     # By a family
-    ({"model": "vrt"}, "vrt-reds-16"),
+    ({"model": "vrt"}, "vrt-compact"),
+    ({"task": "deblur", "model": "vrt"}, "vrt-gopro"),
+    ({"task": "denoise", "model": "vrt"}, "vrt-davis"),
+    ({"model": "mana"}, "mana"),
     ({"model": "basicvsr"}, "basicvsr"),
     ({"model": "iconvsr"}, "iconvsr"),
     ({"task": "deblur", "model": "basicvsrpp"}, "basicvsrpp-gopro"),
@@ -39,11 +49,12 @@ CALLS: list[tuple[dict[str, str], str]] = [
     ({"weights": "iconvsr_vimeo90k_bd_20210414-5f38cb34.pth"}, "iconvsr-vimeo-bd"),
     ({"weights": "mine.pth"}, "basicvsr-compact"),
     ({"weights": ""}, "basicvsr-compact"),
-    ({"task": "deblur", "weights": "mine.pth"}, "vrt-gopro"),
+    ({"weights": "there/vrt-compact.safetensors"}, "vrt-compact"),
+    ({"task": "deblur", "weights": "mine.pth"}, "deblur-compact"),
     ({"task": "deblur", "weights": "005_VRT_videodeblurring_DVD.pth"}, "vrt-dvd"),
     # By both
     ({"model": "vrt", "weights": "001_VRT_videosr_bi_REDS_6frames.pth"}, "vrt-reds-6"),
-    ({"model": "vrt", "weights": "mine.pth"}, "vrt-reds-16"),
+    ({"model": "vrt", "weights": "mine.pth"}, "vrt-compact"),
     ({"model": "basicvsr", "weights": "mine.pth"}, "basicvsr"),
     ({"model": "basicvsr", "weights": "basicvsr_vimeo90k_bd_20210409-0154dd64.pth"}, "basicvsr-vimeo-bd"),
     ({"model": "vrt-vimeo", "weights": "001_VRT_videosr_bi_REDS_6frames.pth"}, "vrt-vimeo"),
@@ -56,7 +67,7 @@ def test_the_row_of_a_call(values: dict[str, str], model: str) -> None:
     assert chosen(**values) == model
 
 
-@pytest.mark.parametrize("row", TASKS, ids=lambda row: row.model)
+@pytest.mark.parametrize("row", COMPLETE, ids=lambda row: row.model)
 def test_every_row_can_be_named(row: TaskRow) -> None:
     assert chosen(task=row.task, model=row.model) == row.model
     assert chosen(task=row.task, weights=row.checkpoint) == row.model
@@ -91,14 +102,14 @@ def test_a_model_that_the_task_does_not_have(values: dict[str, str], text: str) 
 def test_what_is_cached_changes_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VS_VRT_HOME", str(tmp_path))
     before = [chosen(**values) for values, _ in CALLS]
-    for row in TASKS:
+    for row in COMPLETE:
         (tmp_path / row.checkpoint).touch()
     assert [chosen(**values) for values, _ in CALLS] == before
 
 
 def test_here_is_what_is_bundled_or_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VS_VRT_HOME", str(tmp_path))
-    assert [row.model for row in TASKS if is_here(row)] == ["basicvsr-compact"]
+    assert [row.model for row in TASKS if is_here(row)] == [row.model for row in TASKS if row.bundled]
     for model in ("vrt-gopro", "basicvsrpp-gopro", "mana"):
         assert not is_here(ROWS[model])
         (tmp_path / ROWS[model].checkpoint).touch()

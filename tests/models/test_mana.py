@@ -30,7 +30,7 @@ def golden_error() -> tuple[float, float]:
 
 def nonlocal_error() -> tuple[float, float]:
     inputs, weights, outputs, _ = component("comp_mana_nonlocal")
-    block = NonLocalAttention(64)
+    block = NonLocalAttention(64, 256)
     block.load_state_dict({key: value for key, value in weights.items() if key != "D"})
     with torch.no_grad():
         z, loss = block(inputs["x"].unbind(1))
@@ -118,7 +118,7 @@ def test_published_keys() -> None:
 
 def attention(std: float = 4.0) -> NonLocalAttention:
     torch.manual_seed(0)
-    block = NonLocalAttention(32)
+    block = NonLocalAttention(32, 256)
     with torch.no_grad():
         block.std.fill_(std)
     return block

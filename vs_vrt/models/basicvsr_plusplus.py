@@ -17,14 +17,12 @@ from vs_vrt.models.blocks import (
     upsample_bilinear,
 )
 from vs_vrt.models.network import Statistics
-from vs_vrt.models.spynet import SpyNet
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.flow_warp import flow_warp
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
-DEFORM_GROUPS = 16
 MAX_RESIDUE = 10  # pixels that an offset may leave the flow by
-OUTER_BLOCKS = 5  # of feature extraction and of reconstruction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +32,12 @@ class BasicVSRPlusPlusConfig:
     mid_channels: int = 64
     num_blocks: int = 7
     is_low_res_input: bool = True  # the output is x4; else it has the input's size
+    outer_blocks: int = 5  # of feature extraction and of reconstruction
+    deform_groups: int = 16
+    half_channels: int | None = None  # at half the output's size; None: mid_channels
+    tail_channels: int = 64  # at the output's size
+    flow_widths: tuple[int, int, int, int] = (32, 64, 32, 16)
+    flow_kernel: int = 7
 
 
 class BasicVSRPlusPlus(RecurrentNetwork):
@@ -48,10 +52,10 @@ class BasicVSRPlusPlus(RecurrentNetwork):
         super().__init__()
         self.config = config = config or BasicVSRPlusPlusConfig()
         mid = config.mid_channels
-        self.spynet = SpyNet()
-        self.feat_extract = feature_extraction(mid, config.is_low_res_input)
+        self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
+        self.feat_extract = feature_extraction(mid, config.outer_blocks, config.is_low_res_input)
         self.deform_align = nn.ModuleDict(
-            {branch: SecondOrderDeformableAlignment(2 * mid, mid, DEFORM_GROUPS) for branch in BRANCHES}
+            {branch: SecondOrderDeformableAlignment(2 * mid, mid, config.deform_groups) for branch in BRANCHES}
         )
         self.backbone = nn.ModuleDict(
             {
@@ -59,8 +63,8 @@ class BasicVSRPlusPlus(RecurrentNetwork):
                 for i, branch in enumerate(BRANCHES)
             }
         )
-        self.reconstruction = ResidualBlocksWithInputConv((1 + len(BRANCHES)) * mid, mid, OUTER_BLOCKS)
-        self._add_tail(mid, mid, 64)
+        self.reconstruction = ResidualBlocksWithInputConv((1 + len(BRANCHES)) * mid, mid, config.outer_blocks)
+        self._add_tail(mid, config.half_channels or mid, config.tail_channels)
         self.flow_scale = 1 if config.is_low_res_input else SCALE
 
     @override
@@ -132,16 +136,16 @@ class SecondOrderDeformableAlignment(nn.Conv2d):
         return deform_conv(x, offset, torch.sigmoid(found[:, self.offset_channels :]), self.weight, self.bias)
 
 
-def feature_extraction(channels: int, is_low_res_input: bool) -> nn.Module:
+def feature_extraction(channels: int, num_blocks: int, is_low_res_input: bool) -> nn.Module:
     """`(b 3 h w) -> (b c h' w')`: features of the size of the flow, the input's or a quarter of it."""
     if is_low_res_input:
-        return ResidualBlocksWithInputConv(3, channels, OUTER_BLOCKS)
+        return ResidualBlocksWithInputConv(3, channels, num_blocks)
     return nn.Sequential(
         nn.Conv2d(3, channels, 3, stride=2, padding=1),
         nn.LeakyReLU(0.1, inplace=True),
         nn.Conv2d(channels, channels, 3, stride=2, padding=1),
         nn.LeakyReLU(0.1, inplace=True),
-        ResidualBlocksWithInputConv(channels, channels, OUTER_BLOCKS),
+        ResidualBlocksWithInputConv(channels, channels, num_blocks),
     )
 
 

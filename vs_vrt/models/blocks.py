@@ -161,20 +161,20 @@ class RecurrentNetwork(Network):
         return self.conv_last(lrelu(self.conv_hr(x)))  # type: ignore[no-any-return]
 
 
-def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> Tensor:
-    """`(b c h w) -> (b 3 (h 4) (w 4))`: `tail` in bands of rows, as its `channels` feature maps of full size are large.
+def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int, scale: int = SCALE) -> Tensor:
+    """`(b c h w) -> (b 3 (h s) (w s))`: `tail` in bands of rows, as its `channels` feature maps of full size are large.
 
     A row of its output may look `HALO` rows of `x` beyond its own.
     """
     b, _, h, w = x.shape
-    size = 4 * b * SCALE**2 * h * w * channels
+    size = 4 * b * scale**2 * h * w * channels
     bands = max(1, min(math.ceil(size / BAND_BYTES), h // BAND_ROWS))
-    whole = x.new_empty(b, 3, SCALE * h, SCALE * w)
+    whole = x.new_empty(b, 3, scale * h, scale * w)
     for band in range(bands):
         start, stop = band * h // bands, (band + 1) * h // bands
         above, below = min(HALO, start), min(HALO, h - stop)
         rows = tail(x[..., start - above : stop + below, :])
-        whole[..., SCALE * start : SCALE * stop, :] = rows[..., SCALE * above : rows.shape[-2] - SCALE * below, :]
+        whole[..., scale * start : scale * stop, :] = rows[..., scale * above : rows.shape[-2] - scale * below, :]
     return whole
 
 

@@ -17,8 +17,6 @@ from vs_vrt.models.network import Network, Statistics
 FRAMES = 7
 CENTRE = FRAMES // 2
 GROUPS = 32  # of channels that are normalised together
-MEMORY_SLOTS = 256
-TAIL_CHANNELS = 64  # at four times the input's size
 CHUNK_BYTES = 16 << 20  # of the attention matrix: the whole one grows with the fourth power of the frame's size
 REACH = 8  # standard deviations: what lies further weighs less than exp(-32) = 1.3e-14
 
@@ -30,6 +28,9 @@ class MANAConfig:
     in_channels: int = 128
     encoder_nblocks: int = 5
     decoder_nblocks: int = 40
+    memory_slots: int = 256
+    half_channels: int | None = None  # at twice the input's size; None: in_channels
+    tail_channels: int = 64  # at four times the input's size
 
 
 class NonLocalAttention(nn.Module):
@@ -39,11 +40,11 @@ class NonLocalAttention(nn.Module):
     the memory.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, memory_slots: int) -> None:
         super().__init__()
         inner = channels // 2
         self.std = nn.Parameter(torch.tensor([4.0]))  # pixels
-        self.mb = nn.Parameter(torch.randn(inner, MEMORY_SLOTS))
+        self.mb = nn.Parameter(torch.randn(inner, memory_slots))
         self.norm = nn.GroupNorm(GROUPS, channels, eps=1e-6)
         self.phi = nn.Conv2d(channels, inner, 1)
         self.theta = nn.Conv2d(channels, inner, 1)
@@ -55,9 +56,9 @@ class NonLocalAttention(nn.Module):
         """`moments` are `(t 2 g)`, those of whole frames; None: of what is given of each."""
         each = [None] * FRAMES if moments is None else moments.unbind(0)
         query = self.phi(self.normalise(frames[CENTRE], each[CENTRE]))
+        recalled = self.recall(query)  # first: its scores are large, and so is what is found
         normal = (self.normalise(*pair) for pair in zip(frames, each, strict=True))
         found = torch.cat([self.search(query, frame) for frame in normal], dim=1)
-        recalled = self.recall(query)
         return self.W_z(found) + frames[CENTRE] + self.W_z1(recalled), F.l1_loss(query, recalled)
 
     def normalise(self, frame: Tensor, moments: Tensor | None) -> Tensor:
@@ -111,15 +112,16 @@ class MANA(Network):
     def __init__(self, config: MANAConfig | None = None) -> None:
         super().__init__()
         config = config or MANAConfig()
-        channels = config.in_channels
+        channels, tail = config.in_channels, config.tail_channels
+        half = config.half_channels or channels
         self.conv_first = conv3x3(3, channels)
         self.encoder = nn.Sequential(*(ResidualBlock(channels) for _ in range(config.encoder_nblocks)))
-        self.nonloc_spatial = NonLocalAttention(channels)
+        self.nonloc_spatial = NonLocalAttention(channels, config.memory_slots)
         self.decoder = nn.Sequential(*(ResidualBlock(channels) for _ in range(config.decoder_nblocks)))
-        self.upconv1 = conv3x3(channels, 4 * channels)
-        self.upconv2 = conv3x3(channels, 4 * TAIL_CHANNELS)
-        self.conv_hr = conv3x3(TAIL_CHANNELS, TAIL_CHANNELS)
-        self.conv_last = conv3x3(TAIL_CHANNELS, 3)
+        self.upconv1 = conv3x3(channels, 4 * half)
+        self.upconv2 = conv3x3(half, 4 * tail)
+        self.conv_hr = conv3x3(tail, tail)
+        self.conv_last = conv3x3(tail, 3)
 
     def forward(self, video: Tensor) -> Tensor:
         return self.forward_with_loss(video)[0]
@@ -165,7 +167,7 @@ class MANA(Network):
 
     def _decode(self, x: Tensor, frame: Tensor) -> Tensor:
         """`(b c h w), (b 3 h w) -> (b 3 (h 4) (w 4))`."""
-        return in_bands(self._upsample_band, self.decoder(x), TAIL_CHANNELS) + upsample_bilinear(frame)
+        return in_bands(self._upsample_band, self.decoder(x), self.conv_hr.out_channels) + upsample_bilinear(frame)
 
     def _upsample_band(self, x: Tensor) -> Tensor:
         x = lrelu(F.pixel_shuffle(self.upconv1(x), 2))

@@ -27,7 +27,6 @@ MUTUAL_SHARE = 0.75  # of a stage's blocks attend between the frames of a pair a
 MLP_RATIO = 2
 MAX_RESIDUE = 10.0  # pixels that an offset may differ from the flow, at full size
 STAGE_SCALES = (1, 2, 4, 8, 4, 2, 1)
-TAIL_CHANNELS = 64
 CHUNK = 1 << 15  # tokens or pixels that one step works on: more is no faster, and what it widens them to is large
 
 
@@ -45,6 +44,9 @@ class VRTConfig:
     deformable_groups: int = 12
     nonblind_denoising: bool = False  # a fourth channel holds the noise level, 0..1
     num_frames: int = 6  # which the interpolation fuses into one
+    tail_channels: int = 64  # at the output's size
+    flow_widths: tuple[int, int, int, int] = (32, 64, 32, 16)
+    flow_kernel: int = 7
 
 
 class FrameConv(nn.Conv3d):
@@ -280,11 +282,12 @@ class VRT(Network):
     def __init__(self, config: VRTConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or VRTConfig()
-        dims, warps = config.embed_dims, config.pa_frames > 0
+        dims, tail, warps = config.embed_dims, config.tail_channels, config.pa_frames > 0
         in_channels = 3 + 2 * 12 + config.nonblind_denoising if warps else 3
         self.conv_first = FrameConv(in_channels, dims[0])
         if warps:
-            self.spynet = SpyNet(SpyNetConfig(keys="basicsr"))
+            flow = SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel, keys="basicsr")
+            self.spynet = SpyNet(flow)
         for i in range(7):
             self.add_module(f"stage{i + 1}", Stage(config, i))
         self.stage8 = nn.ModuleList([Resample("channels", dims[6], dims[7])])
@@ -294,14 +297,14 @@ class VRT(Network):
         self.norm = nn.LayerNorm(dims[-1])
         self.conv_after_body = nn.Linear(dims[-1], dims[0])
         if not warps:
-            self.linear_fuse = nn.Conv2d(dims[0] * config.num_frames, TAIL_CHANNELS, 1)
-            self.conv_last: nn.Module = nn.Conv2d(TAIL_CHANNELS, 3, 7)
+            self.linear_fuse = nn.Conv2d(dims[0] * config.num_frames, tail, 1)
+            self.conv_last: nn.Module = nn.Conv2d(tail, 3, 7)
         elif config.upscale == 1:
             self.conv_last = FrameConv(dims[0], 3)
         else:
-            self.conv_before_upsample = nn.ModuleDict({"0": FrameConv(dims[0], TAIL_CHANNELS)})
-            self.upsample = Upsample(config.upscale, TAIL_CHANNELS)
-            self.conv_last = FrameConv(TAIL_CHANNELS, 3)
+            self.conv_before_upsample = nn.ModuleDict({"0": FrameConv(dims[0], tail)})
+            self.upsample = Upsample(config.upscale, tail)
+            self.conv_last = FrameConv(tail, 3)
 
     def forward(self, video: Tensor) -> Tensor:
         return torch.stack(list(self.frames(video, range(video.shape[1]))), dim=1)

@@ -1,0 +1,196 @@
+"""The denoiser against its recurrence in float64, written out frame by frame."""
+
+import copy
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from tests.golden_vectors import error, is_constant, seeded
+from vs_vrt.models import blocks, denoiser
+from vs_vrt.models.denoiser import Denoiser, DenoiserConfig
+from vs_vrt.models.network import Place
+
+SMALL = DenoiserConfig(mid_channels=8, num_blocks=1, tail_channels=4, flow_widths=(8, 8, 8, 4), flow_kernel=3)
+TOLERANCE = 2e-5
+
+
+def small(config: DenoiserConfig = SMALL) -> Denoiser:
+    """With weights that make motion and corrections that one can see."""
+    model = Denoiser(config)
+    state = model.state_dict()
+    model.load_state_dict(
+        state | {key: seeded(key, tuple(v.shape), 0) for key, v in state.items() if not is_constant(key)}
+    )
+    return model.eval()
+
+
+def noisy(frames: int = 4, height: int = 24, width: int = 36) -> Tensor:
+    """`-> (1 t 4 h w)`: a texture that moves, and noise levels that differ from pixel to pixel."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(3, height // 4 + 2, (width + 3 * frames) // 4 + 2, generator=generator)
+    picture = picture.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    rgb = torch.stack([picture[:, i : i + height, 3 * i : 3 * i + width] for i in range(frames)])
+    levels = 0.2 * torch.rand(frames, 1, height, width, generator=generator)
+    return torch.cat([rgb, levels], dim=1)[None]
+
+
+class Reference:
+    """The same network in float64: each frame's features from those of the next one or of the one before."""
+
+    def __init__(self, model: Denoiser) -> None:
+        self.weights = {key: value.double() for key, value in model.state_dict().items()}
+        self.spynet = copy.deepcopy(model.spynet).double()
+
+    def conv(self, name: str, x: Tensor) -> Tensor:
+        return F.conv2d(F.pad(x, (1, 1, 1, 1)), self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+
+    def trunk(self, name: str, x: Tensor) -> Tensor:
+        x = leaky(self.conv(f"{name}.main.0", x))
+        return x + self.conv(f"{name}.main.2.0.conv2", self.conv(f"{name}.main.2.0.conv1", x).clamp(min=0))
+
+    def moved(self, state: Tensor, here: Tensor, there: Tensor) -> Tensor:
+        """The features of the frame `there`, as they lie in the frame `here`."""
+        means = [rearrange(each, "b c (h y) (w x) -> b c h w (y x)", y=4, x=4).mean(-1) for each in (here, there)]
+        flow = 2 * F.interpolate(self.spynet(*means), scale_factor=2, mode="bilinear", align_corners=False)
+        return bilinear(state, flow)
+
+    def __call__(self, video: Tensor) -> Tensor:
+        frames, levels = video[0, :, None, :3].double(), video[0, :, None, 3:].double()
+        given = [
+            torch.cat([rearrange(frame, "b c (h y) (w x) -> b (c y x) h w", y=2, x=2), level[..., ::2, ::2]], dim=1)
+            for frame, level in zip(frames, levels, strict=True)
+        ]
+        mid = self.weights["upsample1.upsample_conv.weight"].shape[1]
+        nothing = given[0].new_zeros(1, mid, *given[0].shape[2:])
+
+        def later(i: int) -> Tensor:
+            state = nothing if i + 1 == len(frames) else self.moved(later(i + 1), frames[i], frames[i + 1])
+            return self.trunk("backward_resblocks", torch.cat([given[i], state], dim=1))
+
+        def both(i: int) -> Tensor:
+            state = self.moved(both(i - 1), frames[i], frames[i - 1]) if i else nothing
+            return self.trunk("forward_resblocks", torch.cat([given[i], later(i), state], dim=1))
+
+        return torch.stack([self.restored(frame, both(i)) for i, frame in enumerate(frames)], dim=1)
+
+    def restored(self, frame: Tensor, features: Tensor) -> Tensor:
+        wide = self.conv("upsample1.upsample_conv", features)
+        x = leaky(rearrange(wide, "b (c y x) h w -> b c (h y) (w x)", y=2, x=2))
+        return frame + self.conv("conv_last", leaky(self.conv("conv_hr", x)))
+
+
+def leaky(x: Tensor) -> Tensor:
+    return torch.where(x > 0, x, 0.1 * x)
+
+
+def bilinear(x: Tensor, flow: Tensor) -> Tensor:
+    """`(1 c h w), (1 2 h w) -> (1 c h w)`: four pixels each, by hand; what lies outside is 0."""
+    h, w = x.shape[2:]
+    column, row = torch.arange(w) + flow[0, 0], torch.arange(h)[:, None] + flow[0, 1]
+    found = torch.zeros_like(x)
+    for down in (0, 1):
+        for across in (0, 1):
+            y, z = row.floor() + down, column.floor() + across
+            weight = (1 - (row - y).abs()) * (1 - (column - z).abs())
+            weight = weight * ((y >= 0) & (y < h) & (z >= 0) & (z < w))
+            found += weight * x[:, :, y.long().clamp(0, h - 1), z.long().clamp(0, w - 1)]
+    return found
+
+
+def reference_error() -> float:
+    model, video = small(), noisy()
+    with torch.no_grad():
+        return error(model(video).double(), Reference(small())(video))
+
+
+def test_frames_are_those_of_the_recurrence() -> None:
+    assert reference_error() < TOLERANCE
+
+
+neighbour_flows, frames, enlarge = Denoiser.neighbour_flows, Denoiser.frames, denoiser.enlarge
+RGB = torch.tensor([1.0, 1.0, 1.0, 0.0]).view(4, 1, 1)
+MUTATIONS: dict[str, tuple[ModuleType | type, str, Callable[..., object]]] = {
+    "slope of the tail": (denoiser, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
+    "the other way in time": (Denoiser, "neighbour_flows", lambda *given: neighbour_flows(*given)[::-1]),
+    "small flow": (denoiser, "enlarge", lambda flow: enlarge(flow) / 2),
+    "one pixel of four": (Denoiser, "small", lambda _, video: video[:, :, :3, ::4, ::4]),
+    "no noise": (Denoiser, "frames", lambda self, video, *rest: frames(self, video * RGB, *rest)),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_the_recurrence_has_teeth(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*MUTATIONS[mutation])
+    assert reference_error() > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (1, 8, 12), (3, 4, 36), (2, 20, 8)])
+def test_any_multiple_of_4_and_a_single_frame(shape: tuple[int, int, int]) -> None:
+    t, h, w = shape
+    with torch.no_grad():
+        assert small()(torch.rand(2, t, 4, h, w)).shape == (2, t, 3, h, w)
+
+
+def test_kept_frames_are_those_of_the_whole() -> None:
+    model, video = small(), noisy(6)
+    with torch.no_grad():
+        whole = model(video)
+        for keep in (range(2, 5), range(1), range(5, 6)):
+            assert torch.equal(model(video, keep), whole[:, keep.start : keep.stop])
+
+
+def test_channels_last_and_batches_change_nothing() -> None:
+    model, video = small(), noisy()
+    with torch.no_grad():
+        alone = model(video)
+        both = model.to(memory_format=torch.channels_last)(torch.cat([video, video.flip(-1)]))
+    assert error(both[:1], alone) < 1e-5
+
+
+def test_the_noise_level_of_a_place_counts_there() -> None:
+    """And no further than the features of a single frame reach."""
+    model, video = small(), noisy(1, 40, 40)
+    other = video.clone()
+    other[0, 0, 3, :4, :4] += 0.1
+    with torch.no_grad():
+        changed = (model(other) - model(video)).abs().amax((0, 1, 2))
+    assert changed[:4, :4].min() > 1e-5
+    assert changed[30:, 30:].max() == 0
+
+
+def test_frames_without_corrections_pass_unchanged() -> None:
+    model, video = small(), noisy()
+    torch.nn.init.zeros_(model.conv_last.weight)
+    torch.nn.init.zeros_(model.conv_last.bias)
+    with torch.no_grad():
+        assert torch.equal(model(video), video[:, :, :3])
+
+
+def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, video = small(), noisy(2)
+    with torch.no_grad():
+        whole = model(video)
+        monkeypatch.setattr(blocks, "BAND_BYTES", 1)
+        monkeypatch.setattr(blocks, "BAND_ROWS", 5)
+        assert error(model(video), whole) < 1e-6
+        monkeypatch.setattr(blocks, "HALO", 0)
+        assert error(model(video), whole) > 1e-4
+
+
+def tile_error(shared: bool) -> float:
+    """Of the middle of a tile, against the whole frame: with the coarse flow of the whole frame, or with its own."""
+    model, video = small(), noisy(3, 64, 128)
+    with torch.no_grad():
+        whole = model(video)[..., 64:]
+        told = model.localise(model.statistics(video[0]), Place(range(64), range(64, 128), 64, 128)) if shared else None
+        tile = torch.stack(list(model.frames(video[..., 64:], range(3), told)), dim=1)
+    return float((tile - whole)[..., 16:-16, 24:-8].square().mean())
+
+
+def test_a_tile_that_knows_the_flow_of_its_frame_is_nearer_to_it() -> None:
+    assert tile_error(shared=True) < 0.5 * tile_error(shared=False)

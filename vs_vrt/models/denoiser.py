@@ -1,0 +1,88 @@
+"""A recurrent denoiser: BasicVSR's propagation (arXiv 2012.02181) at half the size, for noise of known strength."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import override
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from vs_vrt.models.blocks import (
+    PixelShufflePack,
+    RecurrentNetwork,
+    ResidualBlocksWithInputConv,
+    conv3x3,
+    in_bands,
+    lrelu,
+    propagate,
+)
+from vs_vrt.models.network import Statistics
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+
+FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise: flow is found there
+HALF = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserConfig:
+    """Sizes of the network."""
+
+    mid_channels: int = 40
+    num_blocks: int = 3
+    tail_channels: int = 16
+    flow_widths: tuple[int, int, int, int] = (16, 16, 16, 8)
+    flow_kernel: int = 5
+
+
+class Denoiser(RecurrentNetwork):
+    """`(b t 4 h w) -> (b t 3 h w)`: every frame without its noise. RGB 0..1, then sigma / 255; multiples of 4.
+
+    Each frame's 2x2 pixels are the channels of one: no detail is lost on the way in, as it is where features are found
+    at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame.
+    """
+
+    config_type = DenoiserConfig
+
+    def __init__(self, config: DenoiserConfig | None = None) -> None:
+        super().__init__()
+        config = config or DenoiserConfig()
+        mid = config.mid_channels
+        given = 3 * HALF**2 + 1
+        self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
+        self.backward_resblocks = ResidualBlocksWithInputConv(given + mid, mid, config.num_blocks)
+        self.forward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
+        self.upsample1 = PixelShufflePack(mid, config.tail_channels)
+        self.conv_hr = conv3x3(config.tail_channels, config.tail_channels)
+        self.conv_last = conv3x3(config.tail_channels, 3)
+        self.flow_scale = FLOW_SCALE
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        rgb, level = video[:, :, :3], video[:, :, 3:, ::HALF, ::HALF]
+        given = torch.cat([F.pixel_unshuffle(rgb, HALF), level], dim=2)
+        ways = self.neighbour_flows(self.small(video), range(video.shape[1]), statistics)
+        to_previous, to_next = ([enlarge(flow) for flow in way] for way in ways)
+        order = zip(given.unbind(1)[::-1], strict=True)
+        backward = list(propagate(self.backward_resblocks, order, to_previous[::-1]))
+        pairs = zip(given[:, : keep.stop].unbind(1), reversed(backward), strict=False)
+        for i, features in enumerate(propagate(self.forward_resblocks, pairs, to_next)):
+            if i in keep:
+                yield in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF) + rgb[:, i]
+
+    @override
+    def small(self, video: Tensor) -> Tensor:
+        """`(b t c h w) -> (b t 3 (h / 4) (w / 4))`: the means of 4x4 pixels."""
+        small = F.avg_pool2d(rearrange(video[:, :, :3], "b t c h w -> (b t) c h w"), FLOW_SCALE)
+        return rearrange(small, "(b t) c h w -> b t c h w", b=video.shape[0])
+
+    @override
+    def _upsample_band(self, x: Tensor) -> Tensor:
+        return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
+
+
+def enlarge(flow: Tensor) -> Tensor:
+    """`(b 2 h w) -> (b 2 (h 2) (w 2))`: from a quarter of the frames' size to half of it."""
+    factor = FLOW_SCALE // HALF
+    return factor * F.interpolate(flow, scale_factor=factor, mode="bilinear", align_corners=False)
