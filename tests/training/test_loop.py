@@ -1,85 +1,164 @@
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from vs_vrt.models.basicvsr import BasicVSR, BasicVSRConfig
-from vs_vrt.training.data import Footage
-from vs_vrt.training.loop import Trainer, initialise
-from vs_vrt.training.recipe import Recipe
-from vs_vrt.video import write_png
+from tests.training.tiny import CONFIG, RECIPE, trainer, write_clip
+from vs_vrt.errors import ArgumentError
+from vs_vrt.models.basicvsr import BasicVSR
+from vs_vrt.training import loop
+from vs_vrt.training.footage import Footage
+from vs_vrt.training.loop import Trainer
+from vs_vrt.training.recipe import Phase
 
-TINY = BasicVSRConfig(
-    mid_channels=8, num_blocks=1, half_channels=8, tail_channels=8, flow_widths=(4, 4, 4, 4), flow_kernel=3
-)
-RECIPE = Recipe(
-    iterations=24,
-    batch=1,
-    num_frames=3,
-    crop=(8, 16),
-    flow_iterations=4,
-    flow_frozen_until=8,
-    save_every=12,
-    ema=0.9,
-)
+ALL = replace(RECIPE, phases=(Phase(iterations=60),))
+NEVER = Event()
+
+
+class After(Event):
+    """Set from its so many-th question on."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__()
+        self.answers: Iterator[bool] = iter([*repeat(False, questions - 1), True])
+
+    def is_set(self) -> bool:
+        return next(self.answers)
+
+
+@pytest.fixture(autouse=True)
+def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all else here."""
+    monkeypatch.setattr(loop, "can_plot", lambda: False)
 
 
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
-    folder = tmp_path_factory.mktemp("footage")
-    (folder / "clip").mkdir()
-    row, column = np.mgrid[0:96, 0:160]
-    stripes = 127 + 120 * np.sin(0.9 * row + 0.35 * column)  # fine enough that plain upsampling blurs them
-    texture = np.stack([stripes] * 3, -1)
-    for t in range(4):
-        write_png(folder / "clip" / f"{t}.png", np.roll(texture, 2 * t, 1).astype(np.uint8))
-    return Footage(folder)
+    return Footage(write_clip(tmp_path_factory.mktemp("footage")))
 
 
-def trainer(footage: Footage, recipe: Recipe, folder: Path) -> Trainer:
-    model = BasicVSR(TINY)
-    initialise(model, recipe.seed)
-    return Trainer(model, recipe, footage, folder)
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)
+
+
+def losses(run: Trainer) -> list[float]:
+    return [each.loss for each in run.journal.iterations]
 
 
 def test_the_loss_falls(footage: Footage, tmp_path: Path) -> None:
-    run = trainer(footage, replace(RECIPE, iterations=120, learning_rate=5e-3), tmp_path)
-    run.iteration = RECIPE.flow_iterations
-    losses = []
-    while run.iteration < 120:
-        losses.append(run.step()[0])
-        run.iteration += 1
-    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    run = trainer(footage, tmp_path, ALL)
+    found = [run.step(*run.batches(i)) for i in range(60)]
+    first, last = np.mean(found[:6], axis=0), np.mean(found[-6:], axis=0)
+    assert last[0] < 0.7 * first[0]
+    assert last[1] > first[1] + 1  # dB
 
 
-def test_resuming_is_exact(footage: Footage, tmp_path: Path) -> None:
-    whole = trainer(footage, RECIPE, tmp_path / "whole")
-    whole.run()
-    half = trainer(footage, RECIPE, tmp_path / "halves")
-    while half.iteration < 12:
-        half.step()
-        half.iteration += 1
-    half.save()
-    resumed = trainer(footage, RECIPE, tmp_path / "halves")
-    resumed.run()
-    assert resumed.iteration == whole.iteration == RECIPE.iterations
-    for a, b in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
-        assert torch.equal(a, b)
+def test_the_same_seed_gives_the_same_losses(footage: Footage, tmp_path: Path) -> None:
+    runs = [trainer(footage, tmp_path / f"{i}", replace(RECIPE, seed=seed)) for i, seed in enumerate((3, 3, 4))]
+    found = [[run.step(*run.batches(i))[0] for i in range(4)] for run in runs]
+    assert found[0] == found[1] != found[2]
 
 
-def test_the_flow_network_learns_alone_then_rests(footage: Footage, tmp_path: Path) -> None:
-    run = trainer(footage, RECIPE, tmp_path)
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
+    footage: Footage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    monkeypatch.setattr(loop, "BETWEEN_CHECKS", 2)
+    whole = trainer(footage, tmp_path / "whole")
+    assert whole.run(NEVER)
+    stopped = trainer(footage, tmp_path / "parts")
+    assert not stopped.run(After(stop))
+    assert stopped.iteration == stop
+    resumed = trainer(footage, tmp_path / "parts")
+    assert resumed.run(NEVER)
+    assert resumed.iteration == RECIPE.iterations
+    assert same(whole.model, resumed.model)
+    assert same(whole.average, resumed.average)
+    for name in ("log.csv", "validation.csv"):
+        assert (tmp_path / "whole" / name).read_text() == (tmp_path / "parts" / name).read_text()
+    assert len(losses(resumed)) == RECIPE.iterations
+    assert [check.iteration for check in resumed.journal.checks] == [2, 4, 6, 8]
 
-    def moved(name: str) -> bool:
-        before = dict(run.model.named_parameters())[name].detach().clone()
-        run.step()
-        return not torch.equal(before, dict(run.model.named_parameters())[name])
 
+def test_a_finished_run_has_nothing_left_to_do(footage: Footage, tmp_path: Path) -> None:
+    assert trainer(footage, tmp_path).run(NEVER)
+    before = (tmp_path / "weights.safetensors").stat().st_mtime_ns
+    assert trainer(footage, tmp_path).run(NEVER)
+    assert (tmp_path / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_the_weights_are_the_average_in_half_precision_without_constants(footage: Footage, tmp_path: Path) -> None:
+    run = trainer(footage, tmp_path)
+    run.run(NEVER)
+    tensors = load_file(tmp_path / "weights.safetensors")
+    wanted = {key for key, _ in BasicVSR(CONFIG).named_parameters()}
+    assert tensors.keys() == wanted
+    assert all(torch.equal(tensors[key], run.average.state_dict()[key].half()) for key in wanted)
+    assert not same(run.average, run.model)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"learning_rate": 1e-3}, "learning rate"),
+        ({"seed": 7}, "seed"),
+        ({"schedule": "constant"}, "schedule"),
+        ({"phases": (Phase(iterations=8),)}, "number of iterations"),
+    ],
+)
+def test_a_state_of_another_recipe_is_refused(footage: Footage, tmp_path: Path, change: dict, word: str) -> None:
+    trainer(footage, tmp_path).run(After(3))
+    with pytest.raises(ArgumentError, match=f"another {word}; `--out` another folder"):
+        trainer(footage, tmp_path, replace(RECIPE, **change)).run(NEVER)
+
+
+@pytest.mark.parametrize("fact", ["model", "start", "data"])
+def test_a_state_of_another_run_is_refused(footage: Footage, tmp_path: Path, fact: str) -> None:
+    trainer(footage, tmp_path).run(After(1))
+    with pytest.raises(ArgumentError, match=f"another {fact}; `--out` another folder"):
+        trainer(footage, tmp_path, **{fact: "other"}).run(NEVER)
+
+
+def test_a_run_may_become_longer_while_its_rate_is_constant(footage: Footage, tmp_path: Path) -> None:
+    trapezoid = replace(RECIPE, schedule="trapezoid")
+    trainer(footage, tmp_path / "parts", trapezoid).run(After(5))
+    longer = trapezoid.lasting(10)
+    resumed, whole = trainer(footage, tmp_path / "parts", longer), trainer(footage, tmp_path / "whole", longer)
+    assert resumed.run(NEVER)
+    assert whole.run(NEVER)
+    assert same(resumed.model, whole.model)
+    with pytest.raises(ArgumentError, match="number of iterations"):
+        trainer(footage, tmp_path / "parts", trapezoid.lasting(20)).run(NEVER)
+
+
+def test_a_damaged_state_is_refused(footage: Footage, tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"no state")
+    with pytest.raises(ArgumentError, match=r"state\.pt cannot be read"):
+        trainer(footage, tmp_path).run(NEVER)
+
+
+def test_each_phase_moves_its_own_parameters(footage: Footage, tmp_path: Path) -> None:
+    run = trainer(footage, tmp_path)
     flow, trunk = "spynet.basic_module.5.basic_module.4.conv.weight", "conv_last.weight"
-    assert (moved(flow), moved(trunk)) == (True, False)
-    run.iteration = RECIPE.flow_iterations
-    assert (moved(flow), moved(trunk)) == (False, True)
-    run.iteration = RECIPE.flow_frozen_until
-    assert (moved(flow), moved(trunk)) == (True, True)
+
+    def moved() -> tuple[bool, bool]:
+        parameters = dict(run.model.named_parameters())
+        before = {name: parameters[name].detach().clone() for name in (flow, trunk)}
+        run.step(*run.batches(run.iteration))
+        return tuple(not torch.equal(before[name], parameters[name]) for name in (flow, trunk))  # type: ignore[return-value]
+
+    assert [moved() for _ in range(6)] == [(True, False)] * 2 + [(False, True)] * 2 + [(True, True)] * 2
+
+
+def test_bfloat16_comes_near(footage: Footage, tmp_path: Path) -> None:
+    runs = [trainer(footage, tmp_path / name, ALL, bf16=name == "bf16") for name in ("fp32", "bf16")]
+    exact, rounded = ([run.step(*run.batches(i))[0] for i in range(3)] for run in runs)
+    assert exact != rounded
+    assert rounded == pytest.approx(exact, rel=0.05)

@@ -1,4 +1,4 @@
-"""`vs-vrt train`: trains a small network of the task table on a folder of footage."""
+"""`vs-vrt train`: trains or fine-tunes a network of the task table on a folder of footage."""
 
 import logging
 from pathlib import Path
@@ -13,18 +13,48 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder of video files and image folders to learn from.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; one that exists is continued.")],
     model: Annotated[str, typer.Option(help="A model of the task table.")] = "basicvsr-compact",
-    iterations: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="Checkpoint to fine-tune, or `published`: the model's own. Else from scratch."),
+    ] = None,
+    validate: Annotated[Path | None, typer.Option(help="Folder of footage to watch the run on.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Learning rate instead of the recipe's; fine-tuning takes a tenth of that.")
+    ] = None,
+    factor: Annotated[float, typer.Option(help="Multiplies the recipe's iterations: 0.01 for a try.")] = 1.0,
+    iterations: Annotated[
+        int | None, typer.Option(help="In all: the recipe's last phase becomes longer or shorter.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the initial weights and of every batch.")] = 0,
-    bf16: Annotated[bool, typer.Option(help="Convolve in bfloat16; about twice as fast where the CPU has it.")] = False,
+    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster where the device has it.")] = "fp32",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda if there is one")] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Compute features twice instead of keeping them in memory.")
+    ] = False,
 ) -> None:
-    """Trains a model from scratch. OUT/weights.safetensors can be passed to core.vrt.Restore as weights=."""
-    from rich.logging import RichHandler
+    """Trains a model. OUT/weights.safetensors can be passed to core.vrt.Restore as weights=."""
+    from vs_vrt.training.interruption import interruptible
+    from vs_vrt.training.run import Run
+    from vs_vrt.training.run import train as train_run
 
-    from vs_vrt.training.run import train_model
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    run = Run(
+        model=model,
+        data=data,
+        out=out,
+        start=start,
+        validate=validate,
+        rate=rate,
+        factor=factor,
+        iterations=iterations,
+        seed=seed,
+        precision=precision,
+        device=device,
+        checkpointing=checkpointing,
+    )
     try:
-        train_model(model, data, out, iterations=iterations, seed=seed, bf16=bf16)
+        with interruptible() as asked:
+            train_run(run, asked)
     except VrtError as error:
         typer.echo(f"vrt: {error}", err=True)
         raise typer.Exit(1) from error

@@ -1,14 +1,51 @@
-"""How the inputs of training are made from clean footage."""
+"""What spoils footage: each maker of inputs for training takes clean frames and a random generator.
 
-import torch.nn.functional as F
-from einops import rearrange
+Frames are RGB, 0..1. What comes out is rounded to 8 bits, as a file would have it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
 from torch import Tensor
 
+from vs_vrt.training.compression import compression, real
+from vs_vrt.training.motion_blur import REACH, blur, flow, motion, shake
+from vs_vrt.training.noise import blind_noise, noise, poisson
+from vs_vrt.training.reduction import SCALE, bicubic, gaussian
 
-def bicubic_down(video: Tensor, scale: int) -> Tensor:
-    """`(b t c (h s) (w s)) -> (b t c h w)`: antialiased bicubic (a = -0.5), rounded to 8 bits as a file would be."""
-    b = video.shape[0]
-    frames = rearrange(video, "b t c h w -> (b t) c h w")
-    small = F.interpolate(frames, scale_factor=1 / scale, mode="bicubic", antialias=True, align_corners=False)
-    small = (small.clamp(0, 1) * 255).round() / 255
-    return rearrange(small, "(b t) c h w -> b t c h w", b=b)
+
+@dataclass(frozen=True, kw_only=True)
+class Degradation:
+    """`(t' 3 (h s) (w s)), rng -> (t c h w), (t 3 (h s) (w s))`: what a network gets, and what it is to make of it.
+
+    It uses up `reach` frames at each end: t' = t + 2 reach.
+    """
+
+    make: Callable[[Tensor, np.random.Generator], tuple[Tensor, Tensor]]
+    scale: int = 1
+    reach: int = 0
+
+
+def between(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    """`(7 3 h w) -> (4 3 h w), (1 3 h w)`: every other frame; the truth is the one in the middle, which is left out."""
+    return video[::2], video[len(video) // 2 : len(video) // 2 + 1]
+
+
+DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
+    {
+        "bicubic": Degradation(make=bicubic, scale=SCALE),
+        "gaussian": Degradation(make=gaussian, scale=SCALE),
+        "noise": Degradation(make=noise),
+        "blind-noise": Degradation(make=blind_noise),
+        "poisson": Degradation(make=poisson),
+        "compression": Degradation(make=compression),
+        "real": Degradation(make=real, scale=SCALE),
+        "motion": Degradation(make=motion, reach=REACH),
+        "flow": Degradation(make=flow, reach=REACH),
+        "shake": Degradation(make=shake, reach=REACH),
+        "blur": Degradation(make=blur, reach=REACH),
+        "between": Degradation(make=between),
+    }
+)

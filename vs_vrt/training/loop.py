@@ -2,161 +2,180 @@
 
 import copy
 import logging
-import math
-from dataclasses import asdict
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from vs_vrt.models.basicvsr import BasicVSR
+from vs_vrt.models.network import Network
 from vs_vrt.restorer import channels_last
-from vs_vrt.training.data import Footage
-from vs_vrt.training.degradations import bicubic_down
-from vs_vrt.training.losses import charbonnier, photometric
-from vs_vrt.training.recipe import Recipe
+from vs_vrt.state_dict import CONSTANTS
+from vs_vrt.training.batches import Batches
+from vs_vrt.training.files import replacing, writing
+from vs_vrt.training.journal import Check, Iteration, Journal
+from vs_vrt.training.objective import Objective, gain
+from vs_vrt.training.optimiser import Optimiser
+from vs_vrt.training.plot import can_plot, plot
+from vs_vrt.training.processes import means
+from vs_vrt.training.recomputation import recompute
+from vs_vrt.training.state import read_state
+from vs_vrt.training.validation import Validation
+from vs_vrt.video import write_png
 
 log = logging.getLogger(__name__)
-SCALE = 4
+WEIGHTS, STATE = "weights.safetensors", "state.pt"
+CHECKS = 20  # validations in a run
+BETWEEN_CHECKS = 50  # iterations, at least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run computes, and what it keeps there: nothing here changes what is learned, up to rounding."""
+
+    folder: Path
+    device: torch.device
+    bf16: bool = False  # convolve in bfloat16
+    checkpointing: bool = False  # of gradients
+    save_seconds: float = 120.0
+    log_every: int = 25
 
 
 class Trainer:
-    """One run: the network, its moving average, the optimiser, and the iteration reached."""
+    """One run: the network, its moving average, what moves it, and the iteration reached.
 
-    def __init__(self, model: BasicVSR, recipe: Recipe, footage: Footage, folder: Path) -> None:
-        self.model = channels_last(model)
-        self.recipe, self.footage, self.folder = recipe, footage, folder
-        self.average = copy.deepcopy(model).requires_grad_(False)
-        flow = list(model.spynet.parameters())
-        ids = {id(parameter) for parameter in flow}
-        rest = [parameter for parameter in model.parameters() if id(parameter) not in ids]
-        self.optimiser = torch.optim.Adam([{"params": rest}, {"params": flow}], betas=(0.9, 0.99))
-        self.iteration = 0
-        folder.mkdir(parents=True, exist_ok=True)
+    `facts` are what a state must agree with to be continued, beside the recipe.
+    """
 
-    def run(self) -> None:
-        """Trains to the recipe's end, continuing from the run folder's last state if there is one."""
-        if (self.folder / "state.pt").exists():
+    def __init__(
+        self, model: Network, batches: Batches, place: Place, validation: Validation, facts: Mapping[str, str]
+    ) -> None:
+        self.model = channels_last(model).to(place.device).train()
+        self.recipe, self.batches, self.place = batches.recipe, batches, place
+        self.validation, self.facts = validation, dict(facts)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        if place.checkpointing:
+            recompute(self.model)
+        self.optimiser = Optimiser(self.model, self.recipe)
+        self.objective: nn.Module = Objective(self.model, self.recipe.epsilon)
+        if batches.ranks > 1:
+            # What a phase leaves alone has no gradients to share.
+            self.objective = DistributedDataParallel(
+                self.objective, find_unused_parameters=True, broadcast_buffers=False
+            )
+        self.journal = Journal()
+        self.iteration, self.saved = 0, time.monotonic()
+
+    def run(self, asked: Event) -> bool:
+        """Trains to the recipe's end, from the folder's last state if there is one; false where `asked` to stop before.
+
+        Raises `ArgumentError`.
+        """
+        if (self.place.folder / STATE).exists():
             self.load()
-        self.model.train()
-        gains: list[float] = []
-        losses: list[float] = []
-        while self.iteration < self.recipe.iterations:
-            loss, gain = self.step()
-            losses.append(loss)
-            gains.append(gain)
-            self.iteration += 1
-            if self.iteration % self.recipe.log_every == 0:
-                mean = sum(losses) / len(losses), sum(gains) / len(gains)
-                log.info("iteration %d: loss %.5f, %+.2f dB over bicubic", self.iteration, *mean)
-                losses, gains = [], []
-            if self.iteration % self.recipe.save_every == 0 or self.iteration == self.recipe.iterations:
-                self.save()
+        for inputs, truth in self.batches.ahead(self.iteration, self.recipe.iterations):
+            loss, better = self.step(inputs.to(self.place.device), truth.to(self.place.device))
+            # One process asked to stop stops all, after the same iteration.
+            loss, better, stops = means((loss, better, asked.is_set()), self.place.device)
+            self.journal.iterations.append(Iteration(loss, better))
+            if self.batches.rank == 0:
+                self.report(stops > 0)
+            if stops:
+                break
+        return self.iteration == self.recipe.iterations
 
-    def step(self) -> tuple[float, float]:
-        """One optimiser step; returns the loss, and the gain over bicubic upsampling on the same batch in dB."""
-        recipe = self.recipe
-        h, w = recipe.crop if self.iteration % 2 == 0 else recipe.crop[::-1]
-        clean = self.footage.batch(recipe.seed, self.iteration, recipe.batch, recipe.num_frames, (h * SCALE, w * SCALE))
-        degraded = bicubic_down(clean, SCALE)
-        self.set_rates()
-        gain = 0.0
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-            if self.iteration < recipe.flow_iterations:
-                loss = self.flow_loss(degraded)
-            else:
-                restored = self.model(degraded)
-                loss = charbonnier(restored.float(), clean)
-                gain = psnr(restored.detach(), clean) - psnr(bicubic_up(degraded), clean)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), recipe.gradient_norm)
+    def step(self, inputs: Tensor, truth: Tensor) -> tuple[float, float]:
+        """`(b t c h w), (b t 3 h' w')`: one step; the loss, and the gain over doing nothing or bicubic in dB."""
+        learns = self.recipe.phase(self.iteration).learns
+        self.optimiser.prepare(self.iteration)
+        with self.precision():
+            loss, restored = self.objective(inputs, truth, learns)
+        loss.backward()
         self.optimiser.step()
+        self.iteration += 1
         self.update_average()
-        return loss.item(), gain
+        return loss.item(), 0.0 if restored is None else gain(inputs, restored, truth)
 
-    def flow_loss(self, video: Tensor) -> Tensor:
-        """`(b t 3 h w) -> ()`: the photometric loss of neighbours in both directions."""
-        pairs = (video[:, :-1], video[:, 1:]), (video[:, 1:], video[:, :-1])
-        return torch.stack([self.flow_loss_of(*pair) for pair in pairs]).sum()
-
-    def flow_loss_of(self, references: Tensor, neighbours: Tensor) -> Tensor:
-        """`(b t 3 h w), (b t 3 h w) -> ()`: the photometric loss of warping neighbours to references."""
-        flow = torch.stack(self.model.flow(references, neighbours), dim=1)
-        flat = [rearrange(each, "b t c h w -> (b t) c h w") for each in (references, neighbours, flow)]
-        return photometric(flat[0], flat[1], flat[2])
-
-    def set_rates(self) -> None:
-        """Learning rates of this iteration; the flow network's gradients are off while it is frozen."""
-        recipe = self.recipe
-        alone = self.iteration < recipe.flow_iterations
-        done = (self.iteration - recipe.flow_iterations) / max(recipe.iterations - recipe.flow_iterations, 1)
-        cosine = 1.0 if alone else 0.5 * (1 + math.cos(math.pi * done))
-        warm = min(1.0, (self.iteration - recipe.flow_iterations + 1) / 100)
-        rest, flow = self.optimiser.param_groups
-        rest["lr"] = 0.0 if alone else recipe.learning_rate * cosine * warm
-        flow["lr"] = recipe.flow_learning_rate if alone else recipe.learning_rate * recipe.flow_rate * cosine
-        self.model.spynet.requires_grad_(alone or self.iteration >= recipe.flow_frozen_until)
+    def precision(self) -> AbstractContextManager[Any]:
+        """In which the network computes."""
+        return torch.autocast(self.place.device.type, torch.bfloat16) if self.place.bf16 else nullcontext()
 
     def update_average(self) -> None:
         """The exponential moving average that is shipped; it forgets faster while the run is young."""
-        decay = min(self.recipe.ema, (1 + self.iteration) / (10 + self.iteration))
+        decay = min(self.recipe.ema, self.iteration / (9 + self.iteration))
         for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(now.detach(), 1 - decay)
 
+    def report(self, stops: bool) -> None:
+        """Logs, validates and saves where it is time to."""
+        ends = self.iteration == self.recipe.iterations
+        if self.iteration % self.place.log_every == 0 or ends:
+            log.info("iteration %d of %d: %s", self.iteration, self.recipe.iterations, self.journal.recent())
+        if self.iteration % max(BETWEEN_CHECKS, self.recipe.iterations // CHECKS) == 0 or ends:
+            self.validate()
+        if stops or ends or time.monotonic() - self.saved >= self.place.save_seconds:
+            self.save()
+
+    def validate(self) -> None:
+        """Measures the averaged network, and keeps a picture of what it does."""
+        with self.precision():
+            given, restored, picture = self.validation(self.average)
+        self.journal.checks.append(Check(self.iteration, given, restored))
+        log.info("validation: %.2f dB, %+.2f over what was given", restored, restored - given)
+        pictures = self.place.folder / "pictures"
+        with writing(pictures):
+            pictures.mkdir(exist_ok=True)
+            write_png(pictures / f"{self.iteration:06}.png", picture)
+
     def save(self) -> None:
-        """Writes the averaged weights (half precision) and the exact state, each under its name only when complete."""
-        weights = {key: value.half().contiguous() for key, value in self.average.state_dict().items()}
-        metadata = {key: str(value) for key, value in asdict(self.recipe).items()} | {"iteration": str(self.iteration)}
-        save_file(weights, self.folder / "weights.tmp", metadata=metadata)
-        (self.folder / "weights.tmp").replace(self.folder / "weights.safetensors")
-        torch.save(self.state(), self.folder / "state.tmp")
-        (self.folder / "state.tmp").replace(self.folder / "state.pt")
+        """Writes the averaged weights in half precision, the exact state, and the journal. Raises `ArgumentError`.
+
+        What the constructor computes is left out of the weights: loading computes it again.
+        """
+        folder = self.place.folder
+        values = self.average.state_dict().items()
+        weights = {key: value.half().contiguous().cpu() for key, value in values if not key.endswith(CONSTANTS)}
+        said = {key: str(value) for key, value in asdict(self.recipe).items()}
+        metadata = said | self.facts | {"iteration": str(self.iteration)}
+        with replacing(folder / WEIGHTS) as file:
+            file.write(save(weights, metadata=metadata))
+        with replacing(folder / STATE) as file:
+            torch.save(self.state(), file)
+        for name, text in (("log.csv", self.journal.log()), ("validation.csv", self.journal.validation())):
+            with replacing(folder / name) as file:
+                file.write(text.encode())
+        if can_plot():
+            with replacing(folder / "curves.png") as file:
+                plot(self.journal, list(accumulate(phase.iterations for phase in self.recipe.phases)), file)
+        self.saved = time.monotonic()
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
+        """Everything that the next iteration depends on, and what it belongs to."""
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "log": self.journal.log(),
+            "validation": self.journal.validation(),
             "iteration": self.iteration,
+            "facts": self.facts,
+            "recipe": asdict(self.recipe),
         }
 
     def load(self) -> None:
-        """Continues exactly where `save` left off."""
-        state = torch.load(self.folder / "state.pt", weights_only=True)
+        """Continues exactly where `save` left off. Raises `ArgumentError` where that was another run."""
+        state = read_state(self.place.folder / STATE, self.place.device, self.facts, self.recipe)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.journal.restore(state["log"], state["validation"])
         self.iteration = state["iteration"]
-
-
-def initialise(model: BasicVSR, seed: int) -> None:
-    """Starts every residual block and the flow near zero, so that the network begins as plain upsampling."""
-    torch.manual_seed(seed)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, a=0.1)
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
-    for name, parameter in model.named_parameters():
-        if name.endswith(("conv2.weight", "conv_last.weight", "basic_module.4.conv.weight")):
-            parameter.data *= 0.1
-
-
-def bicubic_up(video: Tensor) -> Tensor:
-    """`(b t c h w) -> (b t c (h 4) (w 4))`: the baseline that a network has to beat."""
-    b = video.shape[0]
-    large = F.interpolate(
-        rearrange(video, "b t c h w -> (b t) c h w"), scale_factor=SCALE, mode="bicubic", align_corners=False
-    )
-    return rearrange(large.clamp(0, 1), "(b t) c h w -> b t c h w", b=b)
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """`(...), (...) -> dB`, of values 0..1."""
-    return -10 * math.log10(F.mse_loss(a.float().clamp(0, 1), b).item() + 1e-12)
+        log.info("continuing after iteration %d", self.iteration)

@@ -7,7 +7,9 @@ from vs_vrt.ops.flow_warp import flow_warp
 
 
 def charbonnier(a: Tensor, b: Tensor, epsilon: float = 1e-6) -> Tensor:
-    """`(...), (...) -> ()`: mean of sqrt((a - b)^2 + epsilon^2), a smooth L1 (BasicVSR, section 4.1)."""
+    """`(...), (...) -> ()`: mean of sqrt((a - b)^2 + epsilon^2), a smooth L1 (BasicVSR, section 4.1); 0 makes it L1."""
+    if epsilon == 0:  # the root has no slope at 0
+        return (a - b).abs().mean()
     return torch.sqrt((a - b) ** 2 + epsilon**2).mean()
 
 

@@ -1,29 +1,95 @@
 """What a training run is made of, as data."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+# What learns: the flow network alone, from how well it warps neighbours onto each other; all but flow; MANA's memory
+# alone, from how near it comes to what it is asked for; all but that memory; or everything.
+type Learns = Literal["flow", "all but flow", "memory", "all but memory", "all"]
+# How the learning rate falls to zero: along half a cosine, or in a straight line at the end, constant before: then a
+# run may be made longer or shorter without changing what comes before.
+type Schedule = Literal["constant", "cosine", "trapezoid"]
+
+DECAY_SHARE = 0.3  # of a trapezoid, in which it falls
+FINE_TUNING = 0.1  # of the rate from scratch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Some iterations, and what learns in them."""
+
+    iterations: int
+    learns: Learns = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Sizes and rates of one run; the learning rates follow a cosine from their start to zero.
+    """Sizes and rates of one run."""
 
-    The flow network learns alone first, from how well it warps neighbours onto each other (`flow_iterations`); then it
-    is frozen while the rest finds its feet (until `flow_frozen_until`); then it follows at `flow_rate` of the rate, as
-    BasicVSR does (section 4.1).
-    """
-
-    seed: int = 0
-    iterations: int = 3100
-    batch: int = 2
-    num_frames: int = 7
-    crop: tuple[int, int] = (32, 64)  # of the degraded input; transposed at every other iteration
-    learning_rate: float = 1e-3
-    flow_learning_rate: float = 1e-3
-    flow_iterations: int = 500
-    flow_frozen_until: int = 1000
-    flow_rate: float = 0.25
+    degradation: str
+    phases: tuple[Phase, ...]
+    batch: int
+    num_frames: int
+    crop: tuple[int, int]  # of the degraded input; transposed at every other iteration
+    mirror: bool = False  # the frames are followed by themselves, backwards
+    learning_rate: float  # of Adam
+    muon_rate: float = 0.0  # of Muon, which then moves what maps features to features
+    betas: tuple[float, float] = (0.9, 0.99)
+    schedule: Schedule = "cosine"
+    warm_up: int = 0  # iterations in which the rate rises
+    flow_rate: float = 1.0  # of the flow network, as a share of the learning rate
+    flow_alone_rate: float = 1e-3  # where it learns alone
+    epsilon: float = 1e-6  # of the Charbonnier loss, in 0..1; 0 makes it L1
+    gradient_norm: float | None = None  # longer gradients are shortened
     ema: float = 0.999
-    gradient_norm: float = 1.0
-    bf16: bool = False
-    save_every: int = 250
-    log_every: int = 25
+    seed: int = 0
+
+    @property
+    def iterations(self) -> int:
+        """Of all phases."""
+        return sum(phase.iterations for phase in self.phases)
+
+    def phase(self, iteration: int) -> Phase:
+        """The phase that an iteration, counted from 0, belongs to."""
+        for phase in self.phases:
+            if iteration < phase.iterations:
+                return phase
+            iteration -= phase.iterations
+        return self.phases[-1]
+
+    def share(self, iteration: int) -> float:
+        """Of the learning rate, once the flow network has learned alone."""
+        alone = sum(phase.iterations for phase in self.phases if phase.learns == "flow")
+        passed, whole = iteration - alone, self.iterations - alone
+        rise = min(1.0, (passed + 1) / (self.warm_up + 1))
+        if self.schedule == "cosine":
+            return rise * 0.5 * (1 + math.cos(math.pi * passed / whole))
+        if self.schedule == "trapezoid":
+            return rise * min(1.0, (1 - passed / whole) / DECAY_SHARE)
+        return rise
+
+    def scaled(self, factor: float) -> "Recipe":
+        """The same run with all its iterations times `factor`: short runs for small footage or for a try."""
+        phases = tuple(replace(each, iterations=max(1, round(factor * each.iterations))) for each in self.phases)
+        return replace(self, phases=phases, warm_up=round(factor * self.warm_up))
+
+    def lasting(self, iterations: int) -> "Recipe":
+        """The same run with so many iterations in all: only the last phase becomes longer or shorter."""
+        *before, last = self.phases
+        left = max(1, iterations - sum(phase.iterations for phase in before))
+        return replace(self, phases=(*before, replace(last, iterations=left)))
+
+    def fine_tuning(self) -> "Recipe":
+        """For a network that has learned already: its last phase alone, at a tenth of the rates."""
+        return replace(self, phases=self.phases[-1:]).faster(FINE_TUNING)
+
+    def faster(self, factor: float) -> "Recipe":
+        """The same run with its rates times `factor`."""
+        return replace(self, learning_rate=factor * self.learning_rate, muon_rate=factor * self.muon_rate)
+
+    def agrees(self, other: "Recipe", iterations: int) -> bool:
+        """Whether both are the same for the first `iterations`."""
+        return replace(self, phases=other.phases) == other and all(
+            self.phase(i).learns == other.phase(i).learns and self.share(i) == other.share(i) for i in range(iterations)
+        )

@@ -1,29 +1,162 @@
 """A training run of a model of the task table, from its name to its checkpoint."""
 
-from dataclasses import replace
+import hashlib
+import logging
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 
-from vs_vrt.errors import ArgumentError
-from vs_vrt.models.basicvsr import BasicVSR
+import torch
+
+from vs_vrt import checkpoint
+from vs_vrt.errors import ArgumentError, OutOfMemory
+from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
-from vs_vrt.tasks import TASKS
-from vs_vrt.training.data import Footage
-from vs_vrt.training.loop import Trainer, initialise
+from vs_vrt.task import TaskRow
+from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.training.batches import Batches
+from vs_vrt.training.degradations import DEGRADATIONS
+from vs_vrt.training.files import writing
+from vs_vrt.training.footage import Footage
+from vs_vrt.training.initial import initialise
+from vs_vrt.training.loop import WEIGHTS, Place, Trainer
+from vs_vrt.training.plot import REMEDY, can_plot
+from vs_vrt.training.processes import Process, joined
 from vs_vrt.training.recipe import Recipe
+from vs_vrt.training.recipes import recipe_of
+from vs_vrt.training.validation import Validation
+
+log = logging.getLogger(__name__)
+PUBLISHED = "published"
 
 
-def train_model(model: str, data: Path, out: Path, *, iterations: int | None, seed: int, bf16: bool) -> None:
-    """Trains `model` on the footage below `data`, into the folder `out`. Raises `ArgumentError`."""
-    row = next((row for row in TASKS if row.model == model), None)
-    if row is None:
-        known = ", ".join(f"`--model {row.model}`" for row in TASKS)
-        raise ArgumentError(f"unknown model {model!r}; {known}")
-    recipe = replace(Recipe(), seed=seed, bf16=bf16)
-    recipe = replace(recipe, iterations=iterations) if iterations else recipe
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is asked for; None: what the recipe or the machine suggests."""
+
+    model: str
+    data: Path
+    out: Path
+    start: str | None = None  # a checkpoint to fine-tune, or `published`: the model's own; None: from scratch
+    validate: Path | None = None  # footage that training does not see
+    rate: float | None = None
+    factor: float = 1.0  # of the recipe's iterations
+    iterations: int | None = None  # in all
+    seed: int = 0
+    precision: str = "fp32"
+    device: str | None = None
+    checkpointing: bool = False
+
+
+def train(run: Run, asked: Event) -> None:
+    """Trains until the end, or until `asked` to stop. Raises `ArgumentError`, `CheckpointError`, `DeviceError`."""
+    row = row_of(run.model)
+    recipe = choose_recipe(run, row)
+    if run.precision not in ("fp32", "bf16"):
+        raise ArgumentError(f"there is no precision {run.precision!r}; `--precision fp32` or `--precision bf16`")
+    for option, folder in (("--data", run.data), ("--validate", run.validate)):
+        if folder is not None and not folder.is_dir():
+            raise ArgumentError(f"{folder} is no folder; `{option} FOLDER`")
+    with joined(run.device) as process:
+        if recipe.batch % process.ranks:
+            raise ArgumentError(
+                f"a batch of {recipe.batch} cannot be shared evenly by {process.ranks} processes; "
+                f"`--nproc-per-node {math.gcd(recipe.batch, process.ranks)}`"
+            )
+        try:
+            finished = trainer(run, row, recipe, process).run(asked)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"the device ran out of memory while training {row.model}; `--checkpointing`, `--precision bf16`"
+            ) from error
+        if process.rank == 0:
+            tell(run, row, finished)
+
+
+def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer:
+    """The run, ready to begin or to go on."""
+    network, start = begin(run, row)
+    footage = load_footage(run.data, recipe)
+    unseen = load_footage(run.validate, recipe) if run.validate else footage
+    facts = {"model": row.model, "start": start, "data": fingerprint(footage)}
+    with writing(run.out):
+        run.out.mkdir(parents=True, exist_ok=True)
+    place = Place(folder=run.out, device=process.device, bf16=run.precision == "bf16", checkpointing=run.checkpointing)
+    if process.rank == 0:
+        say_what(row, recipe, network, place, unseen is not footage)
+    batches = Batches(footage=footage, recipe=recipe, rank=process.rank, ranks=process.ranks)
+    return Trainer(network, batches, place, Validation(unseen, recipe), facts)
+
+
+def row_of(model: str) -> TaskRow:
+    """The row of the task table. Raises `ArgumentError`."""
+    rows = {row.model: row for row in (*TASKS, *UNTRAINED)}
+    if model not in rows:
+        raise ArgumentError(f"unknown model {model!r}; " + ", ".join(f"`--model {known}`" for known in rows))
+    return rows[model]
+
+
+def choose_recipe(run: Run, row: TaskRow) -> Recipe:
+    """The row's recipe, changed as asked. Raises `ArgumentError`."""
+    for name, least in (("rate", 0.0), ("factor", 0.0), ("iterations", 0), ("seed", -1)):
+        value = getattr(run, name)
+        if value is not None and not least < value < math.inf:
+            raise ArgumentError(f"{name} {value} cannot be; `--{name}` above {least}")
+    recipe = recipe_of(row)
+    if run.start is not None:
+        recipe = recipe.fine_tuning()
+    if run.rate is not None:
+        recipe = recipe.faster(run.rate / recipe.learning_rate)
+    recipe = recipe.scaled(run.factor)
+    return replace(recipe if run.iterations is None else recipe.lasting(run.iterations), seed=run.seed)
+
+
+def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
+    """The network with its first weights, and what those are. Raises `CheckpointError`."""
+    torch.manual_seed(run.seed)  # some parameters begin as their constructor draws them
     network = build(row)
-    assert isinstance(network, BasicVSR)
-    initialise(network, seed)
-    footage = Footage(data)
-    side = max(recipe.crop) * row.scale
+    initialise(network, run.seed)
+    if run.start is None:
+        return network, "scratch"
+    path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
+    checkpoint.load(network, path, row)
+    with path.open("rb") as file:
+        return network, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_footage(folder: Path, recipe: Recipe) -> Footage:
+    """The clips of a folder. Raises `ArgumentError` where there are none, or all are too small."""
+    footage = Footage(folder)
+    side = max(recipe.crop) * DEGRADATIONS[recipe.degradation].scale
     footage.check((side, side))
-    Trainer(network, recipe, footage, out).run()
+    return footage
+
+
+def fingerprint(footage: Footage) -> str:
+    """The same for the same clips."""
+    digest = hashlib.sha256()
+    for clip in footage.clips:
+        digest.update(f"{clip.shape}".encode() + clip[len(clip) // 2].tobytes())
+    return digest.hexdigest()
+
+
+def say_what(row: TaskRow, recipe: Recipe, network: Network, place: Place, unseen: bool) -> None:
+    """What is about to happen."""
+    count = sum(parameter.numel() for parameter in network.parameters())
+    log.info(
+        "%s, %s parameters, %d iterations in %s on %s into %s",
+        *(row.model, f"{count:,}", recipe.iterations, "bf16" if place.bf16 else "fp32", place.device, place.folder),
+    )
+    if not unseen:
+        log.info("validation is on footage that is trained on; `--validate FOLDER` names other footage")
+    if not can_plot():
+        log.info(REMEDY)
+
+
+def tell(run: Run, row: TaskRow, finished: bool) -> None:
+    """What there is now, and what to do with it."""
+    if not finished:
+        log.info("stopped; the same command goes on from here")
+    path = (run.out / WEIGHTS).resolve()
+    log.info("the weights are in %s: %s", path, row.call.removesuffix(")") + f', weights="{path}")')

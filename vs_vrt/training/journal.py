@@ -1,0 +1,53 @@
+"""What a run has to tell: its losses iteration by iteration, and now and then how good it is."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+
+class Iteration(NamedTuple):
+    """One step: the loss, and the gain in dB over what was given."""
+
+    loss: float
+    gain: float
+
+
+class Check(NamedTuple):
+    """A validation after so many iterations: PSNR of Y in dB, of what was given and of what was made of it."""
+
+    iteration: int
+    given: float
+    restored: float
+
+
+class Journal:
+    """All iterations from the first one on, and the validations among them."""
+
+    def __init__(self) -> None:
+        self.iterations: list[Iteration] = []
+        self.checks: list[Check] = []
+
+    def recent(self, count: int = 25) -> str:
+        """Means over the last iterations."""
+        last = self.iterations[-count:]
+        loss, gain = (sum(column) / len(last) for column in zip(*last, strict=True))
+        return f"loss {loss:.5f}, {gain:+.2f} dB"
+
+    def log(self) -> str:
+        """Comma-separated, with a header: a line for each iteration."""
+        rows = (f"{i},{each.loss!r},{each.gain:.4f}" for i, each in enumerate(self.iterations, 1))
+        return "\n".join(("iteration,loss,gain", *rows)) + "\n"
+
+    def validation(self) -> str:
+        """Comma-separated, with a header: a line for each validation."""
+        rows = (f"{each.iteration},{each.given:.4f},{each.restored:.4f}" for each in self.checks)
+        return "\n".join(("iteration,given,restored", *rows)) + "\n"
+
+    def restore(self, log: str, validation: str) -> None:
+        """What `log` and `validation` gave."""
+        self.iterations = [Iteration(float(loss), float(gain)) for _, loss, gain in _rows(log)]
+        self.checks = [Check(int(i), float(given), float(restored)) for i, given, restored in _rows(validation)]
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    return (line.split(",") for line in islice(text.splitlines(), 1, None))

@@ -1,0 +1,129 @@
+"""Motion blur: what a shutter sees that stays open while things or the camera move.
+
+Frames are RGB, 0..1. What comes out is rounded to 8 bits, as a file would have it; the truth is the middle of what the
+shutter saw.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import reduce
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vs_vrt.checkpoint import BUNDLED
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+from vs_vrt.ops.flow_warp import flow_warp
+from vs_vrt.state_dict import read
+from vs_vrt.training.reduction import bicubic_down, rounded
+
+EXPOSURES = (3, 5, 7)  # frames that motion blur is the mean of
+REACH = max(EXPOSURES) // 2
+SHARES = (0.6, 0.4)  # of `motion` and `shake`
+SUBFRAMES = 9
+FLOW_EXPOSURE = (1.0, 2.0)  # in frames: no sub-frame is further away than a neighbour
+FLOW_SCALE = 4  # the flow network learned from frames of a quarter of the size
+SHAKE_EXPOSURE = (0.5, 1.5)  # in frames
+SHAKE_SPEED = (2.0, 12.0)  # pixels a frame: standard deviation along each axis
+SHAKE_WAVES = 3  # along each axis
+SHAKE_FREQUENCY = (0.02, 0.4)  # cycles a frame: hands sway below 1 Hz and tremble at 8 to 12 Hz
+
+
+def blur(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: by things that move, or by the camera.
+
+    Without `flow`, whose network is small: what it finds is short of the true motion, and its blur is the mildest.
+    """
+    return (motion, shake)[int(rng.choice(2, p=SHARES))](video, rng)
+
+
+def motion(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: the mean of some neighbouring frames."""
+    exposure = int(rng.choice(EXPOSURES))
+    first = REACH - exposure // 2
+    frames = len(video) - 2 * REACH
+    blurred = torch.stack([video[first + i : first + i + frames] for i in range(exposure)]).mean(0)
+    return rounded(blurred), video[REACH : REACH + frames]
+
+
+def flow(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: the mean of sub-frames along the optical flow.
+
+    What a small network finds is a little off, always by the same: half the difference of the flow to the next frame
+    and to the one before is not, and leaves the middle of the blur in its place.
+    """
+    times = instants(rng.uniform(*FLOW_EXPOSURE))
+    near = video[REACH - 1 : len(video) - REACH + 1]
+    here, before, after = near[1:-1], near[:-2], near[2:]
+    to_before, to_after = motions(torch.cat([here, here]), torch.cat([before, after])).chunk(2)
+    speed = (to_after - to_before) / 2
+    # What moves by f is seen at x where it was at x - f, nearly.
+    return rounded(exposed(here, [-time * speed for time in times])), here
+
+
+def shake(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: the mean of sub-frames along a smooth path of a camera in the hand.
+
+    The path is a sum of sines along each axis; only what it does while the shutter is open is seen.
+    """
+    clean = video[REACH : len(video) - REACH]
+    t, _, h, w = clean.shape
+    times = instants(rng.uniform(*SHAKE_EXPOSURE))
+    path = camera_path(rng)
+    middle = np.arange(t, dtype=np.float64)
+    ways = [torch.from_numpy(path(middle + time) - path(middle)).float() for time in times]
+    return rounded(exposed(clean, [way[:, :, None, None].expand(t, 2, h, w) for way in ways])), clean
+
+
+def instants(exposure: float) -> NDArray[np.float64]:
+    """`-> (n)`: when sub-frames are taken, in frames, evenly from the shutter's opening to its closing."""
+    return exposure * (np.arange(SUBFRAMES) - SUBFRAMES // 2) / (SUBFRAMES - 1)
+
+
+def exposed(video: Tensor, ways: Sequence[Tensor]) -> Tensor:
+    """`(t 3 h w), [(t 2 h w)] -> (t 3 h w)`: the mean of what each way samples, outside the frame excepted."""
+    inside = torch.cat([video, torch.ones_like(video[:, :1])], dim=1)
+    total = sum((flow_warp(inside, way) for way in ways[1:]), start=flow_warp(inside, ways[0]))
+    return total[:, :3] / total[:, 3:]
+
+
+def motions(reference: Tensor, neighbour: Tensor) -> Tensor:
+    """`(n 3 h w), (n 3 h w) -> (n 2 h w)`: optical flow in pixels, found in a quarter of the size."""
+    small = [bicubic_down(images, FLOW_SCALE) for images in (reference, neighbour)]
+    with torch.no_grad():
+        found = flow_network()(*small)
+    (h, w), (height, width) = found.shape[-2:], reference.shape[-2:]
+    found = F.interpolate(found, size=(height, width), mode="bilinear", align_corners=False)
+    return found * found.new_tensor([width / w, height / h]).view(1, 2, 1, 1)
+
+
+@cache
+def flow_network() -> SpyNet:
+    """The flow network inside the bundled super-resolution network."""
+    prefix = "spynet."
+    tensors = read(BUNDLED / "basicvsr-compact.safetensors")
+    tensors = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    units = [tensors[f"basic_module.0.basic_module.{i}.conv.weight"] for i in range(4)]
+    a, b, c, d = (unit.shape[0] for unit in units)
+    with torch.random.fork_rng(devices=[]):  # a network in training draws its first weights from the same generator
+        network = SpyNet(SpyNetConfig(widths=(a, b, c, d), kernel=units[0].shape[-1]))
+    constants = {"mean": network.mean, "std": network.std}
+    network.load_state_dict({**tensors, **constants})
+    return network.requires_grad_(False).eval()
+
+
+def camera_path(rng: np.random.Generator) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """`-> ((t) -> (t 2))`: where a shaken camera points at each time, in pixels (x, y); times are in frames."""
+    size = (SHAKE_WAVES, 2)
+    speed = rng.uniform(*SHAKE_SPEED) * rng.standard_normal(size) / SHAKE_WAVES**0.5
+    frequency = 2 * np.pi * rng.uniform(*SHAKE_FREQUENCY, size)
+    phase = rng.uniform(0, 2 * np.pi, size)
+
+    def path(times: NDArray[np.float64]) -> NDArray[np.float64]:
+        waves = speed / frequency * np.sin(frequency * times[:, None, None] + phase)
+        return reduce(waves, "t wave xy -> t xy", "sum")
+
+    return path

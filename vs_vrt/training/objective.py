@@ -1,0 +1,103 @@
+"""What one iteration minimises: a module, so that several GPUs can share it."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from vs_vrt.models.blocks import RecurrentNetwork
+from vs_vrt.models.mana import MANA
+from vs_vrt.models.network import Network
+from vs_vrt.models.realbasicvsr import RealBasicVSR
+from vs_vrt.models.spynet import SpyNet
+from vs_vrt.training.losses import charbonnier, photometric
+from vs_vrt.training.recipe import Learns
+
+
+class Objective(nn.Module):
+    """`(b t c h w), (b t 3 h' w') -> (), (b t' 3 h' w')`: the loss of a phase of training, and what was restored.
+
+    Where flow or MANA's memory learns alone, nothing is restored. MANA restores the frame in the middle.
+    """
+
+    def __init__(self, network: Network, epsilon: float) -> None:
+        super().__init__()
+        self.network, self.epsilon = network, epsilon
+
+    def forward(self, inputs: Tensor, truth: Tensor, learns: Learns) -> tuple[Tensor, Tensor | None]:
+        if learns == "flow":
+            return self.flow_loss(inputs, truth), None
+        if isinstance(self.network, MANA):
+            restored, memory = self.network.forward_with_loss(inputs)
+            if learns == "memory":
+                return memory, None
+            extra = memory if learns == "all" else None
+        elif isinstance(self.network, RealBasicVSR):
+            restored, extra = self.restore_cleaned(self.network, inputs, truth)
+        else:
+            restored, extra = self.network(inputs), None
+        truth = middle(truth) if restored.shape[1] < truth.shape[1] else truth
+        loss = charbonnier(restored.float(), truth, self.epsilon)
+        return loss if extra is None else loss + extra.to(loss), restored.detach()
+
+    def restore_cleaned(self, network: RealBasicVSR, inputs: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """`(b t 3 h w), (b t 3 (h 4) (w 4)) -> (b t 3 (h 4) (w 4)), ()`: restored, and the loss of cleaned frames.
+
+        Those are to be like the truth's means of 4x4 pixels. Source: RealBasicVSR (arXiv 2111.12704), section 3.1.
+        """
+        cleaned = network.clean(inputs)
+        small = F.avg_pool2d(flat(truth), truth.shape[-1] // inputs.shape[-1])
+        return network.basicvsr(cleaned), charbonnier(flat(cleaned).float(), small, self.epsilon)
+
+    def flow_loss(self, inputs: Tensor, truth: Tensor) -> Tensor:
+        """`(b t c h w), (b t 3 h' w') -> ()`: how badly neighbours match when warped, in both directions.
+
+        Flow is found in what is given; whether it fits is seen best in clean frames of that size, where there are any.
+        """
+        flow = next(module for module in self.network.modules() if isinstance(module, SpyNet))
+        same = inputs.shape[-2:] == truth.shape[-2:]
+        seen, clean = (self.small(video) for video in (inputs, truth if same else inputs))
+        ways = (slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))
+        losses = []
+        for here, there in ways:
+            with torch.autocast(inputs.device.type, enabled=False):
+                found = flow(flat(seen[:, here]), flat(seen[:, there]))
+            losses.append(photometric(flat(clean[:, here]), flat(clean[:, there]), found))
+        return torch.stack(losses).sum()
+
+    def small(self, video: Tensor) -> Tensor:
+        """`(b t c h w) -> (b t 3 h' w')`: the frames as the network finds flow in them."""
+        rgb = video[:, :, :3].float()
+        return self.network.small(rgb) if isinstance(self.network, RecurrentNetwork) else rgb
+
+
+def flat(video: Tensor) -> Tensor:
+    """`(b t c h w) -> ((b t) c h w)`."""
+    return rearrange(video, "b t c h w -> (b t) c h w")
+
+
+def middle(video: Tensor) -> Tensor:
+    """`(b t c h w) -> (b 1 c h w)`: the frame in the middle of time, or the mean of the two there."""
+    t = video.shape[1]
+    return video[:, (t - 1) // 2 : t // 2 + 1].mean(1, keepdim=True)
+
+
+def in_place_of(restored: Tensor, inputs: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """`(b t' 3 h' w'), (b t c h w), (b t" 3 h' w') -> 2 x (b t' 3 h' w')`: what there was before, and the truth.
+
+    What there was is the input, or its bicubic enlargement.
+    """
+    given, truth = (middle(each) if each.shape[1] > restored.shape[1] else each for each in (inputs[:, :, :3], truth))
+    if given.shape[-2:] != truth.shape[-2:]:
+        large = F.interpolate(flat(given), size=truth.shape[-2:], mode="bicubic", align_corners=False)
+        given = rearrange(large, "(b t) c h w -> b t c h w", b=len(given))
+    return given, truth
+
+
+def gain(inputs: Tensor, restored: Tensor, truth: Tensor) -> float:
+    """`(b t c h w), (b t' 3 h' w'), (b t" 3 h' w') -> dB`: how much nearer the truth is than what was given."""
+    given, truth = in_place_of(restored, inputs, truth)
+    errors = [F.mse_loss(each.float().clamp(0, 1), truth).item() + 1e-12 for each in (given, restored)]
+    return 10 * math.log10(errors[0] / errors[1])
