@@ -1,0 +1,55 @@
+"""The networks of TASKS whose checkpoints are on this machine."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import vapoursynth as vs
+
+from vs_vrt.checkpoint import locate
+from vs_vrt.errors import CheckpointError
+from vs_vrt.task import TaskRow
+from vs_vrt.tasks import TASKS
+
+from .cases import Case
+from .clips import Frame, Frames, frames_of, source
+
+
+@dataclass(frozen=True)
+class Network:
+    """A row and the file that fills it."""
+
+    row: TaskRow
+    weights: Path
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the figures belong to."""
+        windows = {"length": self.row.length, "overlap": self.row.overlap}
+        return windows | {"weights": sha256(self.weights.read_bytes()).hexdigest()}
+
+    def restore(self, frames: Frames, case: Case) -> Iterator[Frame]:
+        """The frames as a script gets them, with the defaults of `core.vrt.Restore`."""
+        arguments = {
+            key: value for key, value in case.arguments.items() if key != "sigma" or self.row.sigma is not None
+        }
+        named = {"task": case.task, "model": self.row.model, "weights": str(self.weights)}
+        return frames_of(vs.core.vrt.Restore(source(frames), **named, **arguments))
+
+
+def networks(task: str, model: str | None = None, weights: Path | None = None) -> list[Network]:
+    """Those of a task, or the one that is called `model`; with the file `weights` instead of its own."""
+    rows = [row for row in TASKS if row.task == task and model in (None, row.model)]
+    found = []
+    for row in rows:
+        try:
+            path = locate(row, None if weights is None else str(weights))
+        except CheckpointError:
+            if weights is not None:
+                raise
+            continue
+        if path.is_file():
+            found.append(Network(row, path))
+    return found
