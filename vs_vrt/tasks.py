@@ -271,7 +271,7 @@ DEBLUR_COMPACT = replace(
     PLUSPLUS_GOPRO,
     model="deblur-compact",
     config=MappingProxyType(
-        {"mid_channels": 48, "num_blocks": 3, "is_low_res_input": False, "outer_blocks": 1, "deform_groups": 4}
+        {"mid_channels": 40, "num_blocks": 3, "is_low_res_input": False, "outer_blocks": 1, "deform_groups": 4}
         | {"half_channels": 24, "tail_channels": 12}
         | SMALL_FLOW
     ),
@@ -282,8 +282,8 @@ DEBLUR_COMPACT = replace(
     page="",
     size=0,
     sha256="",
-    memory=Footprint(weights=7_864_020, pixel=275, frame_pixel=64),
-    keys="8da67c44125a2c5d9273af0885cfe2b300fd8d965d958a9346ba9e5000d6015b",
+    memory=Footprint(weights=5_753_332, pixel=125, frame_pixel=59),
+    keys="c3ca28f95bf6397b69abfd9e2f21e36f65139e774f7a0f27807e8dcdfa7ff45b",
 )
 DENOISE_COMPACT = replace(
     COMPACT,

@@ -41,6 +41,7 @@ class Recipe:
     flow_rate: float = 1.0  # of the flow network, as a share of the learning rate
     flow_alone_rate: float = 1e-3  # where it learns alone
     epsilon: float = 1e-6  # of the Charbonnier loss, in 0..1; 0 makes it L1
+    picture: float = 0.1  # share of the usual weights that the layer begins with which makes the picture
     gradient_norm: float | None = None  # longer gradients are shortened
     ema: float = 0.999
     seed: int = 0

@@ -126,6 +126,8 @@ DEBLUR_COMPACT = replace(
     degradation="blur",
     batch=1,  # of large crops: features have a quarter of their size, and things move far while the shutter is open
     crop=(128, 128),
+    # Features that do not know yet what blur is would be silenced for good if they showed at once.
+    picture=0.0,
 )
 VRT_COMPACT = replace(DENOISE_COMPACT, degradation="bicubic", num_frames=6, crop=(32, 64))
 MANA_COMPACT = replace(

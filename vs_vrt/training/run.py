@@ -116,7 +116,7 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
     """The network with its first weights, and what those are. Raises `CheckpointError`."""
     torch.manual_seed(run.seed)  # some parameters begin as their constructor draws them
     network = build(row)
-    initialise(network, run.seed)
+    initialise(network, run.seed, recipe_of(row).picture)
     if run.start is None:
         return network, "scratch"
     path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
