@@ -206,6 +206,16 @@ def test_any_size(size: tuple[int, int]) -> None:
         assert MANA(TINY)(torch.rand(1, 7, 3, h, w)).shape == (1, 1, 3, 4 * h, 4 * w)
 
 
+def test_every_frame_with_three_on_either_side_is_restored_as_if_alone() -> None:
+    model, video = MANA(TINY), torch.rand(2, 9, 3, 6, 5)
+    with torch.no_grad():
+        frames, loss = model.forward_with_loss(video)
+        alone = [model.forward_with_loss(video[:, i : i + 7]) for i in range(3)]
+    assert frames.shape == (2, 3, 3, 24, 20)
+    assert float((frames - torch.cat([frame for frame, _ in alone], dim=1)).abs().max()) < 1e-6
+    assert float(loss) == pytest.approx(float(sum(each for _, each in alone)) / 3, rel=1e-6)
+
+
 def seeded_network() -> MANA:
     _, metadata = load(GOLDEN)
     return fill(MANA(SMALL), metadata)

@@ -107,8 +107,10 @@ def test_interpolation_learns_the_frame_between(footage: Footage, tmp_path: Path
 
 def test_the_middle_of_four_frames_is_the_mean_of_two() -> None:
     video = torch.arange(4.0).view(1, 4, 1, 1, 1)
-    assert middle(video).flatten().tolist() == [1.5]
-    assert middle(video[:, :3]).flatten().tolist() == [1.0]
+    assert middle(video, 1).flatten().tolist() == [1.5]
+    assert middle(video[:, :3], 1).flatten().tolist() == [1.0]
+    assert middle(video, 2).flatten().tolist() == [1.0, 2.0]
+    assert middle(video, 4).flatten().tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("model", [model for model in CONFIGS if model != "vrt-vfi"])

@@ -105,7 +105,7 @@ class NonLocalAttention(nn.Module):
 
 
 class MANA(Network):
-    """`(b 7 3 h w) -> (b 1 3 (h 4) (w 4))`: the frame in the middle x4. RGB 0..1, any size."""
+    """`(b t 3 h w) -> (b t-6 3 (h 4) (w 4))`: frames that have three on either side, x4. RGB 0..1, any size."""
 
     config_type = MANAConfig
 
@@ -127,10 +127,12 @@ class MANA(Network):
         return self.forward_with_loss(video)[0]
 
     def forward_with_loss(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """`(b 7 3 h w) -> (b 1 3 (h 4) (w 4)), ()`: the frame, and the loss of the memory for training."""
+        """`(b t 3 h w) -> (b t-6 3 (h 4) (w 4)), ()`: the frames, and the loss of the memory for training."""
         # One by one: the encoder's own buffers are then those of one frame.
-        x, loss = self.nonloc_spatial([self._encode(frame) for frame in video.unbind(1)])
-        return self._decode(x, video[:, CENTRE])[:, None], loss
+        encoded = [self._encode(frame) for frame in video.unbind(1)]
+        made = [self.nonloc_spatial(encoded[i : i + FRAMES]) for i in range(len(encoded) - FRAMES + 1)]
+        frames = [self._decode(x, video[:, CENTRE + i]) for i, (x, _) in enumerate(made)]
+        return torch.stack(frames, dim=1), torch.stack([loss for _, loss in made]).mean()
 
     @override
     def statistics(self, video: Tensor) -> Statistics:

@@ -19,7 +19,7 @@ from vs_vrt.training.recipe import Learns
 class Objective(nn.Module):
     """`(b t c h w), (b t 3 h' w') -> (), (b t' 3 h' w')`: the loss of a phase of training, and what was restored.
 
-    Where flow or MANA's memory learns alone, nothing is restored. MANA restores the frame in the middle.
+    Where flow or MANA's memory learns alone, nothing is restored. MANA restores the frames in the middle.
     """
 
     def __init__(self, network: Network, epsilon: float) -> None:
@@ -38,8 +38,7 @@ class Objective(nn.Module):
             restored, extra = self.restore_cleaned(self.network, inputs, truth)
         else:
             restored, extra = self.network(inputs), None
-        truth = middle(truth) if restored.shape[1] < truth.shape[1] else truth
-        loss = charbonnier(restored.float(), truth, self.epsilon)
+        loss = charbonnier(restored.float(), middle(truth, restored.shape[1]), self.epsilon)
         return loss if extra is None else loss + extra.to(loss), restored.detach()
 
     def restore_cleaned(self, network: RealBasicVSR, inputs: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,10 +77,11 @@ def flat(video: Tensor) -> Tensor:
     return rearrange(video, "b t c h w -> (b t) c h w")
 
 
-def middle(video: Tensor) -> Tensor:
-    """`(b t c h w) -> (b 1 c h w)`: the frame in the middle of time, or the mean of the two there."""
-    t = video.shape[1]
-    return video[:, (t - 1) // 2 : t // 2 + 1].mean(1, keepdim=True)
+def middle(video: Tensor, count: int) -> Tensor:
+    """`(b t c h w) -> (b n c h w)`: so many frames in the middle of time; halfway between two, their mean."""
+    first, between = divmod(video.shape[1] - count, 2)
+    frames = video[:, first : first + count]
+    return (frames + video[:, first + 1 : first + 1 + count]) / 2 if between else frames
 
 
 def in_place_of(restored: Tensor, inputs: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +89,7 @@ def in_place_of(restored: Tensor, inputs: Tensor, truth: Tensor) -> tuple[Tensor
 
     What there was is the input, or its bicubic enlargement.
     """
-    given, truth = (middle(each) if each.shape[1] > restored.shape[1] else each for each in (inputs[:, :, :3], truth))
+    given, truth = (middle(each, restored.shape[1]) for each in (inputs[:, :, :3], truth))
     if given.shape[-2:] != truth.shape[-2:]:
         large = F.interpolate(flat(given), size=truth.shape[-2:], mode="bicubic", align_corners=False)
         given = rearrange(large, "(b t) c h w -> b t c h w", b=len(given))

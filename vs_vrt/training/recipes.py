@@ -133,10 +133,11 @@ VRT_COMPACT = replace(DENOISE_COMPACT, degradation="bicubic", num_frames=6, crop
 MANA_COMPACT = replace(
     COMPACT,
     phases=(
-        Phase(iterations=2_700, learns="all but memory"),
-        Phase(iterations=900, learns="memory"),
-        Phase(iterations=900),
+        Phase(iterations=3_000, learns="all but memory"),
+        Phase(iterations=300, learns="memory"),
+        Phase(iterations=1_700),
     ),
+    num_frames=11,  # five have three on either side
     crop=(32, 32),
 )
 
