@@ -13,6 +13,7 @@ from torch import Tensor
 from vs_vrt.errors import ArgumentError
 from vs_vrt.training.degradations import DEGRADATIONS
 from vs_vrt.training.footage import Footage
+from vs_vrt.training.patterns import patterned
 from vs_vrt.training.recipe import Recipe
 
 AHEAD = 2  # batches that each thread has under way, or ready, while one is used
@@ -53,6 +54,8 @@ class Batches:
         how = DEGRADATIONS[recipe.degradation]
         h, w = recipe.crop if iteration % 2 == 0 else recipe.crop[::-1]
         piece = self.footage.piece(rng, recipe.num_frames + 2 * how.reach, (h * how.scale, w * how.scale))
+        if recipe.patterns and rng.random() < recipe.patterns:
+            piece = patterned(piece, rng)
         clean = torch.from_numpy(piece).permute(0, 3, 1, 2).float() / 255
         made = how.make(clean, rng)
         return tuple(torch.cat([each, each.flip(0)]) for each in made) if recipe.mirror else made  # type: ignore[return-value]

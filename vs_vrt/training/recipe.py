@@ -33,6 +33,7 @@ class Recipe:
     num_frames: int
     crop: tuple[int, int]  # of the degraded input; transposed at every other iteration
     mirror: bool = False  # the frames are followed by themselves, backwards
+    patterns: float = 0.0  # share of pieces that get a synthetic pattern
     learning_rate: float  # of Adam
     muon_rate: float = 0.0  # of Muon, which then moves what maps features to features
     betas: tuple[float, float] = (0.9, 0.99)

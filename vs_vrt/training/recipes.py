@@ -114,16 +114,20 @@ COMPACT = Recipe(
 DENOISE_COMPACT = replace(
     COMPACT,
     degradation="noise",
+    num_frames=8,
     crop=(64, 64),
+    patterns=0.15,
+    muon_rate=0.005,
     phases=(
         Phase(iterations=500, learns="flow"),
         Phase(iterations=500, learns="all but flow"),
-        Phase(iterations=3_500),
+        Phase(iterations=4_000),
     ),
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
+    num_frames=7,
     batch=1,  # of large crops: features have a quarter of their size, and things move far while the shutter is open
     crop=(128, 128),
     # Features that do not know yet what blur is would be silenced for good if they showed at once.
