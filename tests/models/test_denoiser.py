@@ -62,7 +62,13 @@ class Reference:
     def __call__(self, video: Tensor) -> Tensor:
         frames, levels = video[0, :, None, :3].double(), video[0, :, None, 3:].double()
         given = [
-            torch.cat([rearrange(frame, "b c (h y) (w x) -> b (c y x) h w", y=2, x=2), level[..., ::2, ::2]], dim=1)
+            torch.cat(
+                [
+                    rearrange(frame, "b c (h y) (w x) -> b (c y x) h w", y=2, x=2),
+                    torch.nn.functional.avg_pool2d(level**2, 2) ** 0.5,
+                ],
+                dim=1,
+            )
             for frame, level in zip(frames, levels, strict=True)
         ]
         mid = self.weights["upsample1.upsample_conv.weight"].shape[1]
@@ -161,6 +167,10 @@ def test_the_noise_level_of_a_place_counts_there() -> None:
         changed = (model(other) - model(video)).abs().amax((0, 1, 2))
     assert changed[:4, :4].min() > 1e-5
     assert changed[30:, 30:].max() == 0
+    other = video.clone()
+    other[0, 0, 3, 1, 1] += 0.1  # a single pixel, whichever of four it is
+    with torch.no_grad():
+        assert float((model(other) - model(video)).abs().max()) > 1e-5
 
 
 def test_frames_without_corrections_pass_unchanged() -> None:

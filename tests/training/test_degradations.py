@@ -52,7 +52,12 @@ def test_each_keeps_its_promise(name: str) -> None:
     before = video.clone()
     inputs, truth = how.make(video, generator(3))
     assert torch.equal(video, before)
-    assert inputs.shape == (3, 4 if name in ("noise", "poisson") else 3, 32 // how.scale, 64 // how.scale)
+    assert inputs.shape == (
+        3,
+        4 if name in ("noise", "poisson", "known-noise") else 3,
+        32 // how.scale,
+        64 // how.scale,
+    )
     assert torch.equal(truth, video[how.reach : how.reach + 3])
     levels = 255 * inputs[:, :3]
     assert float((levels - levels.round()).abs().max()) < 1e-3

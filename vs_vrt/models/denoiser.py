@@ -60,8 +60,8 @@ class Denoiser(RecurrentNetwork):
 
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
-        rgb, level = video[:, :, :3], video[:, :, 3:, ::HALF, ::HALF]
-        given = torch.cat([F.pixel_unshuffle(rgb, HALF), level], dim=2)
+        rgb = video[:, :, :3]
+        given = torch.cat([F.pixel_unshuffle(rgb, HALF), level(video)], dim=2)
         ways = self.neighbour_flows(self.small(video), range(video.shape[1]), statistics)
         to_previous, to_next = ([enlarge(flow) for flow in way] for way in ways)
         order = zip(given.unbind(1)[::-1], strict=True)
@@ -80,6 +80,12 @@ class Denoiser(RecurrentNetwork):
     @override
     def _upsample_band(self, x: Tensor) -> Tensor:
         return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
+
+
+def level(video: Tensor) -> Tensor:
+    """`(b t 4 h w) -> (b t 1 (h / 2) (w / 2))`: the noise level of 2x2 pixels together."""
+    variances = F.avg_pool2d(video[:, :, 3].square(), HALF)
+    return variances.sqrt()[:, :, None]
 
 
 def enlarge(flow: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class Batches:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, iteration, place])
         how = DEGRADATIONS[recipe.degradation]
-        h, w = recipe.crop if iteration % 2 == 0 else recipe.crop[::-1]
+        h, w = recipe.crop_of(iteration)
         piece = self.footage.piece(rng, recipe.num_frames + 2 * how.reach, (h * how.scale, w * how.scale))
         if recipe.patterns and rng.random() < recipe.patterns:
             piece = patterned(piece, rng)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vs_vrt.training.compression import compression, real
 from vs_vrt.training.motion_blur import REACH, blur, flow, motion, shake
-from vs_vrt.training.noise import blind_noise, noise, poisson
+from vs_vrt.training.noise import blind_noise, known_noise, noise, poisson
 from vs_vrt.training.reduction import SCALE, bicubic, gaussian
 
 
@@ -38,6 +38,7 @@ DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
         "bicubic": Degradation(make=bicubic, scale=SCALE),
         "gaussian": Degradation(make=gaussian, scale=SCALE),
         "noise": Degradation(make=noise),
+        "known-noise": Degradation(make=known_noise),
         "blind-noise": Degradation(make=blind_noise),
         "poisson": Degradation(make=poisson),
         "compression": Degradation(make=compression),

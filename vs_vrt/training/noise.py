@@ -12,6 +12,7 @@ from torch import Tensor
 from vs_vrt.training.reduction import rounded
 
 MAX_SIGMA = 50.0  # of noise, in 8-bit units; of photons', where it is white
+WHITE_SHARE = 0.7  # of known noise
 MIN_SHOT = 0.5  # less is lost in the rounding
 MAX_READ = 10.0
 SMOOTHING = 5  # pixels a side, whose mean says how bright a place is
@@ -23,6 +24,11 @@ def noise(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     noisy = rounded(video + sigma * torch.from_numpy(rng.standard_normal(video.shape, dtype=np.float32)))
     level = torch.full_like(video[:, :1], sigma)
     return torch.cat([noisy, level], dim=1), video
+
+
+def known_noise(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`(t 3 h w) -> (t 4 h w), (t 3 h w)`: `noise`, or `poisson`, of which each pixel has its own level."""
+    return (noise if rng.random() < WHITE_SHARE else poisson)(video, rng)
 
 
 def blind_noise(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ class Phase:
 
     iterations: int
     learns: Learns = "all"
+    crop: tuple[int, int] | None = None  # instead of the recipe's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     batch: int
     num_frames: int
-    crop: tuple[int, int]  # of the degraded input; transposed at every other iteration
+    crop: tuple[int, int]  # height and width of the degraded input
     mirror: bool = False  # the frames are followed by themselves, backwards
     patterns: float = 0.0  # share of pieces that get a synthetic pattern
     learning_rate: float  # of Adam
@@ -70,6 +71,16 @@ class Recipe:
         if self.schedule == "trapezoid":
             return rise * min(1.0, (1 - passed / whole) / DECAY_SHARE)
         return rise
+
+    def crop_of(self, iteration: int) -> tuple[int, int]:
+        """Height and width of the degraded input; transposed at every other iteration."""
+        h, w = self.phase(iteration).crop or self.crop
+        return (h, w) if iteration % 2 == 0 else (w, h)
+
+    @property
+    def largest(self) -> int:
+        """Side of the largest crop."""
+        return max(side for crop in (self.crop, *(phase.crop for phase in self.phases)) if crop for side in crop)
 
     def scaled(self, factor: float) -> "Recipe":
         """The same run with all its iterations times `factor`: short runs for small footage or for a try."""

@@ -113,13 +113,13 @@ COMPACT = Recipe(
 )
 DENOISE_COMPACT = replace(
     COMPACT,
-    degradation="noise",
-    num_frames=8,
-    crop=(64, 64),
+    degradation="known-noise",
+    batch=1,  # of large crops: flow is found in a quarter of their size
+    crop=(128, 128),
     patterns=0.15,
     muon_rate=0.005,
     phases=(
-        Phase(iterations=500, learns="flow"),
+        Phase(iterations=500, learns="flow", crop=(256, 256)),
         Phase(iterations=500, learns="all but flow"),
         Phase(iterations=4_000),
     ),
@@ -127,13 +127,11 @@ DENOISE_COMPACT = replace(
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    num_frames=7,
-    batch=1,  # of large crops: features have a quarter of their size, and things move far while the shutter is open
-    crop=(128, 128),
+    muon_rate=0.003,
     # Features that do not know yet what blur is would be silenced for good if they showed at once.
     picture=0.0,
 )
-VRT_COMPACT = replace(DENOISE_COMPACT, degradation="bicubic", num_frames=6, crop=(32, 64))
+VRT_COMPACT = replace(COMPACT, num_frames=6)
 MANA_COMPACT = replace(
     COMPACT,
     phases=(

@@ -128,7 +128,7 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
 def load_footage(folder: Path, recipe: Recipe) -> Footage:
     """The clips of a folder. Raises `ArgumentError` where there are none, or all are too small."""
     footage = Footage(folder)
-    side = max(recipe.crop) * DEGRADATIONS[recipe.degradation].scale
+    side = recipe.largest * DEGRADATIONS[recipe.degradation].scale
     footage.check((side, side))
     return footage
 
