@@ -44,7 +44,7 @@ def short(model: str) -> Recipe:
     """The model's recipe with one iteration a phase, on what can be made of small frames."""
     recipe = RECIPES[model]
     phases = tuple(Phase(iterations=1, learns=phase.learns) for phase in recipe.phases)
-    degradation = "noise" if recipe.degradation == "noise" else "bicubic"
+    degradation = "noise" if recipe.degradation in ("noise", "known-noise") else "bicubic"
     return replace(
         recipe,
         degradation=degradation,

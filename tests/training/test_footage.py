@@ -135,7 +135,7 @@ def test_each_frame_is_as_likely_as_any_other(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_footage_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"holds no video files or image folders; `--data FOLDER`$"):
+    with pytest.raises(ArgumentError, match=r"holds no video files or image folders; `another folder`$"):
         Footage(tmp_path)
 
 
@@ -178,5 +178,5 @@ def test_clips_that_are_too_small_are_left_out(tmp_path: Path, caplog: pytest.Lo
         footage.check(SIZE)
     assert "left out 1 of 2 clips, which are smaller than crops of 40x24" in caplog.text
     assert {int(footage.piece(np.random.default_rng(seed), 1, SIZE).flat[0]) for seed in range(20)} <= {0, 1}
-    with pytest.raises(ArgumentError, match=r"all clips are smaller than the crops; `--data` of 64x64 at least$"):
+    with pytest.raises(ArgumentError, match=r"are smaller than the crops; `footage of 64x64 at least`$"):
         footage.check((64, 64))

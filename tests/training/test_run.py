@@ -120,7 +120,9 @@ def test_everything_that_is_drawn_at_random_is_seeded(data: Path, tmp_path: Path
         ({"factor": 0.0}, "factor 0.0 cannot be; `--factor` above 0"),
         ({"rate": float("nan")}, "rate nan cannot be; `--rate` above 0"),
         ({"iterations": 0}, "`--iterations` above 0"),
-        ({"seed": -1}, "seed -1 cannot be; `--seed` above -1"),
+        ({"seed": 1 << 70}, "cannot be; `--seed` from 0 to"),
+        ({"iterations": 1000}, "`--factor` shortens all"),
+        ({"seed": -1}, "seed -1 cannot be; `--seed` from 0"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -217,5 +219,5 @@ def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path, mo
     install(monkeypatch.setattr)
     three = Process(device=torch.device("cpu"), rank=0, ranks=3)
     monkeypatch.setattr(module, "joined", lambda _: nullcontext(three))
-    with pytest.raises(ArgumentError, match="a batch of 2 cannot be shared evenly by 3 processes"):
+    with pytest.raises(ArgumentError, match="3 processes cannot share batches of 2 evenly"):
         train(run_of(data, tmp_path), Event())

@@ -19,7 +19,7 @@ def train(
     ] = None,
     validate: Annotated[Path | None, typer.Option(help="Folder of footage to watch the run on.")] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Learning rate instead of the recipe's; fine-tuning takes a tenth of that.")
+        float | None, typer.Option(help="Learning rate, instead of the recipe's or, with --from, a tenth of that.")
     ] = None,
     factor: Annotated[float, typer.Option(help="Multiplies the recipe's iterations: 0.01 for a try.")] = 1.0,
     iterations: Annotated[

@@ -18,7 +18,7 @@ from vs_vrt.video import Index, footage, index, read_clip, read_piece
 log = logging.getLogger(__name__)
 
 MEMORY_SHARE = 0.25  # of the machine's RAM, which clips may take
-PAN_SHARE = 0.5  # of pieces, in which the crop moves
+PAN_SHARE = 0.5  # of pieces, in which the crop moves along an axis
 PAN_SPEED = 8.0  # pixels a frame, at most in each direction
 PAN_SHAKE = 1.0  # pixels: standard deviation of the change of speed from frame to frame
 
@@ -63,9 +63,10 @@ class Footage:
     """
 
     def __init__(self, folder: Path, share: float = MEMORY_SHARE) -> None:
+        self.folder = folder
         found = [StoredClip(path, index(path)) for path in (footage(folder) if folder.is_dir() else [])]
         if not found:
-            raise ArgumentError(f"{folder} holds no video files or image folders; `--data FOLDER`")
+            raise ArgumentError(f"{folder} holds no video files or image folders; `another folder`")
         need, room = sum(math.prod(clip.shape) for clip in found), share * total_ram()
         fits = need <= room
         if not fits:
@@ -84,7 +85,9 @@ class Footage:
         """Leaves out clips without room for pieces of (h, w) pixels. Raises `ArgumentError` where none has it."""
         large = [clip for clip in self.clips if clip.shape[1] >= size[0] and clip.shape[2] >= size[1]]
         if not large:
-            raise ArgumentError(f"all clips are smaller than the crops; `--data` of {size[1]}x{size[0]} at least")
+            raise ArgumentError(
+                f"all clips of {self.folder} are smaller than the crops; `footage of {size[1]}x{size[0]} at least`"
+            )
         if left := len(self.clips) - len(large):
             log.info(
                 "left out %d of %d clips, which are smaller than crops of %dx%d", left, len(self.clips), *size[::-1]

@@ -68,9 +68,7 @@ class Trainer:
         self.objective: nn.Module = Objective(self.model, self.recipe.epsilon)
         if batches.ranks > 1:
             # What a phase leaves alone has no gradients to share.
-            self.objective = DistributedDataParallel(
-                self.objective, find_unused_parameters=True, broadcast_buffers=False
-            )
+            self.objective = DistributedDataParallel(self.objective, find_unused_parameters=True)
         self.journal = Journal()
         self.iteration, self.saved = 0, time.monotonic()
 

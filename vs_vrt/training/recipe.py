@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vs_vrt.errors import ArgumentError
+
 # What learns: the flow network alone, from how well it warps neighbours onto each other; all but flow; MANA's memory
 # alone, from how near it comes to what it is asked for; all but that memory; or everything.
 type Learns = Literal["flow", "all but flow", "memory", "all but memory", "all"]
@@ -88,10 +90,17 @@ class Recipe:
         return replace(self, phases=phases, warm_up=round(factor * self.warm_up))
 
     def lasting(self, iterations: int) -> "Recipe":
-        """The same run with so many iterations in all: only the last phase becomes longer or shorter."""
+        """The same run with so many iterations in all: only the last phase becomes longer or shorter.
+
+        Raises `ArgumentError` where nothing is left of it.
+        """
         *before, last = self.phases
-        left = max(1, iterations - sum(phase.iterations for phase in before))
-        return replace(self, phases=(*before, replace(last, iterations=left)))
+        passed = sum(phase.iterations for phase in before)
+        if iterations <= passed:
+            raise ArgumentError(
+                f"{iterations} iterations end before the last phase, which follows {passed}; `--factor` shortens all"
+            )
+        return replace(self, phases=(*before, replace(last, iterations=iterations - passed)))
 
     def fine_tuning(self) -> "Recipe":
         """For a network that has learned already: its last phase alone, at a tenth of the rates."""
@@ -103,6 +112,9 @@ class Recipe:
 
     def agrees(self, other: "Recipe", iterations: int) -> bool:
         """Whether both are the same for the first `iterations`."""
-        return replace(self, phases=other.phases) == other and all(
-            self.phase(i).learns == other.phase(i).learns and self.share(i) == other.share(i) for i in range(iterations)
-        )
+        same = replace(self, phases=other.phases) == other and iterations <= self.iterations
+        return same and all(self.at(i) == other.at(i) for i in range(iterations))
+
+    def at(self, iteration: int) -> tuple[Learns, tuple[int, int], float]:
+        """All that is particular to an iteration."""
+        return self.phase(iteration).learns, self.crop_of(iteration), self.share(iteration)

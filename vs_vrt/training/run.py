@@ -18,14 +18,14 @@ from vs_vrt.tasks import TASKS, UNTRAINED
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.degradations import DEGRADATIONS
 from vs_vrt.training.files import writing
-from vs_vrt.training.footage import Footage
+from vs_vrt.training.footage import MEMORY_SHARE, Footage
 from vs_vrt.training.initial import initialise
 from vs_vrt.training.loop import WEIGHTS, Place, Trainer
 from vs_vrt.training.plot import REMEDY, can_plot
 from vs_vrt.training.processes import Process, joined
 from vs_vrt.training.recipe import Recipe
 from vs_vrt.training.recipes import recipe_of
-from vs_vrt.training.validation import Validation
+from vs_vrt.training.validation import SEED, Validation
 
 log = logging.getLogger(__name__)
 PUBLISHED = "published"
@@ -59,11 +59,6 @@ def train(run: Run, asked: Event) -> None:
         if folder is not None and not folder.is_dir():
             raise ArgumentError(f"{folder} is no folder; `{option} FOLDER`")
     with joined(run.device) as process:
-        if recipe.batch % process.ranks:
-            raise ArgumentError(
-                f"a batch of {recipe.batch} cannot be shared evenly by {process.ranks} processes; "
-                f"`--nproc-per-node {math.gcd(recipe.batch, process.ranks)}`"
-            )
         try:
             finished = trainer(run, row, recipe, process).run(asked)
         except torch.OutOfMemoryError as error:
@@ -77,8 +72,9 @@ def train(run: Run, asked: Event) -> None:
 def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer:
     """The run, ready to begin or to go on."""
     network, start = begin(run, row)
-    footage = load_footage(run.data, recipe)
-    unseen = load_footage(run.validate, recipe) if run.validate else footage
+    share = MEMORY_SHARE / process.ranks / (2 if run.validate else 1)
+    footage = load_footage(run.data, recipe, share)
+    unseen = load_footage(run.validate, recipe, share) if run.validate else footage
     facts = {"model": row.model, "start": start, "data": fingerprint(footage)}
     with writing(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
@@ -99,10 +95,12 @@ def row_of(model: str) -> TaskRow:
 
 def choose_recipe(run: Run, row: TaskRow) -> Recipe:
     """The row's recipe, changed as asked. Raises `ArgumentError`."""
-    for name, least in (("rate", 0.0), ("factor", 0.0), ("iterations", 0), ("seed", -1)):
+    for name, least in (("rate", 0.0), ("factor", 0.0), ("iterations", 0)):
         value = getattr(run, name)
         if value is not None and not least < value < math.inf:
             raise ArgumentError(f"{name} {value} cannot be; `--{name}` above {least}")
+    if not 0 <= run.seed < SEED:
+        raise ArgumentError(f"seed {run.seed} cannot be; `--seed` from 0 to {SEED - 1}")
     recipe = recipe_of(row)
     if run.start is not None:
         recipe = recipe.fine_tuning()
@@ -125,9 +123,9 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
         return network, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_footage(folder: Path, recipe: Recipe) -> Footage:
+def load_footage(folder: Path, recipe: Recipe, share: float) -> Footage:
     """The clips of a folder. Raises `ArgumentError` where there are none, or all are too small."""
-    footage = Footage(folder)
+    footage = Footage(folder, share)
     side = recipe.largest * DEGRADATIONS[recipe.degradation].scale
     footage.check((side, side))
     return footage
