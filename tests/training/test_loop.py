@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import repeat
@@ -162,3 +163,27 @@ def test_bfloat16_comes_near(footage: Footage, tmp_path: Path) -> None:
     exact, rounded = ([run.step(*run.batches(i))[0] for i in range(3)] for run in runs)
     assert exact != rounded
     assert rounded == pytest.approx(exact, rel=0.05)
+
+
+def test_a_batch_that_is_no_number_teaches_nothing(footage: Footage, tmp_path: Path) -> None:
+    run = trainer(footage, tmp_path)
+    before = [parameter.detach().clone() for parameter in run.model.parameters()]
+    inputs, truth = run.batches(0)
+    inputs[0, 0, 0, 0, 0] = float("nan")
+    loss, _ = run.step(inputs, truth)
+    assert math.isnan(loss)
+    assert run.iteration == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, run.model.parameters(), strict=True))
+
+
+def test_a_picture_that_cannot_be_written_is_not_there(
+    footage: Footage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, picture: object) -> None:  # noqa: ARG001
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop, "write_png", half)
+    with pytest.raises(ArgumentError, match="No space left on device"):
+        trainer(footage, tmp_path).validate()
+    assert list((tmp_path / "pictures").iterdir()) == []

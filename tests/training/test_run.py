@@ -11,12 +11,12 @@ from threading import Event, Timer
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.support import check_grammar
 from tests.training.tiny import CONFIG, RECIPE, write_clip
 from vs_vrt import checkpoint
-from vs_vrt.errors import ArgumentError, VrtError
+from vs_vrt.errors import ArgumentError, CheckpointError, VrtError
 from vs_vrt.restorer import build
 from vs_vrt.tasks import COMPACT
 from vs_vrt.training import loop
@@ -221,3 +221,25 @@ def test_a_batch_that_cannot_be_shared_is_refused(data: Path, tmp_path: Path, mo
     monkeypatch.setattr(module, "joined", lambda _: nullcontext(three))
     with pytest.raises(ArgumentError, match="3 processes cannot share batches of 2 evenly"):
         train(run_of(data, tmp_path), Event())
+
+
+def test_weights_that_are_no_numbers_are_refused(data: Path, tmp_path: Path) -> None:
+    tensors = load_file(checkpoint.BUNDLED / COMPACT.checkpoint)
+    tensors["conv_last.bias"][0] = float("nan")
+    save_file(tensors, tmp_path / "broken.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"^broken\.safetensors has values that are no numbers; `another --from`$"
+    ):
+        begin(run_of(data, tmp_path, start=str(tmp_path / "broken.safetensors")), COMPACT)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("change", "name"), [({"precision": "bf16"}, "precision"), ({"validate": True}, "validation")])
+def test_what_changes_the_numbers_makes_another_run(
+    data: Path, tmp_path: Path, change: dict[str, object], name: str
+) -> None:
+    train(run_of(data, tmp_path / "run", iterations=5), Event())
+    if "validate" in change:
+        change = {"validate": write_clip(tmp_path / "other")}
+    with pytest.raises(ArgumentError, match=f"a run with another {name}"):
+        train(run_of(data, tmp_path / "run", iterations=5, **change), Event())

@@ -96,8 +96,10 @@ class Trainer:
         self.optimiser.prepare(self.iteration)
         with self.precision():
             loss, restored = self.objective(inputs, truth, learns)
-        loss.backward()
-        self.optimiser.step()
+        # Some gradients of what is no number crash; and no process may wait for the others in vain.
+        if means((float(loss.isfinite()),), self.place.device) == [1.0]:
+            loss.backward()
+            self.optimiser.step()
         self.iteration += 1
         self.update_average()
         return loss.item(), 0.0 if restored is None else gain(inputs, restored, truth)
@@ -131,7 +133,12 @@ class Trainer:
         pictures = self.place.folder / "pictures"
         with writing(pictures):
             pictures.mkdir(exist_ok=True)
-            write_png(pictures / f"{self.iteration:06}.png", picture)
+            unfinished = pictures / "unfinished.png"
+            try:
+                write_png(unfinished, picture)
+                unfinished.replace(pictures / f"{self.iteration:06}.png")
+            finally:
+                unfinished.unlink(missing_ok=True)
 
     def save(self) -> None:
         """Writes the averaged weights in half precision, the exact state, and the journal. Raises `ArgumentError`.

@@ -10,7 +10,7 @@ from threading import Event
 import torch
 
 from vs_vrt import checkpoint
-from vs_vrt.errors import ArgumentError, OutOfMemory
+from vs_vrt.errors import ArgumentError, CheckpointError, OutOfMemory
 from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
 from vs_vrt.task import TaskRow
@@ -75,7 +75,13 @@ def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer
     share = MEMORY_SHARE / process.ranks / (2 if run.validate else 1)
     footage = load_footage(run.data, recipe, share)
     unseen = load_footage(run.validate, recipe, share) if run.validate else footage
-    facts = {"model": row.model, "start": start, "data": fingerprint(footage)}
+    facts = {
+        "model": row.model,
+        "start": start,
+        "data": fingerprint(footage),
+        "validation": fingerprint(unseen),
+        "precision": run.precision,
+    }
     with writing(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
     place = Place(folder=run.out, device=process.device, bf16=run.precision == "bf16", checkpointing=run.checkpointing)
@@ -119,6 +125,8 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
         return network, "scratch"
     path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
     checkpoint.load(network, path, row)
+    if not all(parameter.isfinite().all() for parameter in network.parameters()):
+        raise CheckpointError(f"{path.name} has values that are no numbers; `another --from`")
     with path.open("rb") as file:
         return network, hashlib.file_digest(file, "sha256").hexdigest()
 
