@@ -38,11 +38,22 @@ def main(
         raise SystemExit(f"vrt: there is no task {task}; `--task {CASES[0].name}`")
     classic = [job for case in cases for job in classic_jobs(case, method.split(","))]
     own = [Job(case, each) for case in cases for each in networks(case.task, model, weights)] if run_networks else []
-    for path in clips(folder, clip):
+    found = clips(folder, clip) if folder.is_dir() else []
+    refuse(method not in ("", "none") and not classic, f"method {method!r}", "`--method` lanczos, nlmeans, bm3d, …")
+    refuse(model is not None and not own, f"checkpoint for model {model!r}", "`--weights FILE`, or another `--model`")
+    refuse(not found, f"such clip in {folder}", "another `FOLDER` or `--clip`")
+    refuse(frames is not None and frames < 1, f"clip of {frames} frames", "`--frames 8`")
+    for path in found:
         jobs = [job for job in classic + own if path.stem.startswith(job.case.clips)]
         for line in measure_clip(path, jobs, store, frames):
             typer.echo(line)
     write(store)
+
+
+def refuse(wrong: bool, what: str, remedy: str) -> None:
+    """Ends here, in a line, where something was asked for that is not there."""
+    if wrong:
+        raise SystemExit(f"vrt: there is no {what}; {remedy}")
 
 
 def classic_jobs(case: Case, names: Sequence[str]) -> list[Job]:

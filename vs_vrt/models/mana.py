@@ -128,11 +128,20 @@ class MANA(Network):
 
     def forward_with_loss(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """`(b t 3 h w) -> (b t-6 3 (h 4) (w 4)), ()`: the frames, and the loss of the memory for training."""
+        found, loss = self._find(video)
+        frames = [self._decode(x, video[:, CENTRE + i]) for i, x in enumerate(found)]
+        return torch.stack(frames, dim=1), loss
+
+    def memory_loss(self, video: Tensor) -> Tensor:
+        """`(b t 3 h w) -> ()`: the loss of the memory alone, which no frame need be made for."""
+        return self._find(video)[1]
+
+    def _find(self, video: Tensor) -> tuple[list[Tensor], Tensor]:
+        """`(b t 3 h w) -> t-6 x (b c h w), ()`: what attention and memory give, and the loss of the memory."""
         # One by one: the encoder's own buffers are then those of one frame.
         encoded = [self._encode(frame) for frame in video.unbind(1)]
         made = [self.nonloc_spatial(encoded[i : i + FRAMES]) for i in range(len(encoded) - FRAMES + 1)]
-        frames = [self._decode(x, video[:, CENTRE + i]) for i, (x, _) in enumerate(made)]
-        return torch.stack(frames, dim=1), torch.stack([loss for _, loss in made]).mean()
+        return [x for x, _ in made], torch.stack([loss for _, loss in made]).mean()
 
     @override
     def statistics(self, video: Tensor) -> Statistics:

@@ -30,9 +30,9 @@ class Objective(nn.Module):
         if learns == "flow":
             return self.flow_loss(inputs, truth), None
         if isinstance(self.network, MANA):
-            restored, memory = self.network.forward_with_loss(inputs)
             if learns == "memory":
-                return memory, None
+                return self.network.memory_loss(inputs), None
+            restored, memory = self.network.forward_with_loss(inputs)
             extra = memory if learns == "all" else None
         elif isinstance(self.network, RealBasicVSR):
             restored, extra = self.restore_cleaned(self.network, inputs, truth)
