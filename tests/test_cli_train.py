@@ -1,11 +1,17 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from vs_vrt import checkpoint
 from vs_vrt.cli import app
+from vs_vrt.errors import CheckpointError
+from vs_vrt.restorer import build
+from vs_vrt.tasks import BASICVSR, COMPACT
 from vs_vrt.training import run as module
-from vs_vrt.training.run import Run
+from vs_vrt.training.run import Run, model_of
 
 
 def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +39,24 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
             checkpointing=True,
         )
     ]
+
+
+def test_model_and_folder_follow_from_the_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Run] = []
+    monkeypatch.setattr(module, "train", lambda run, _: asked.append(run))
+    with torch.device("meta"):
+        tensors = build(BASICVSR).state_dict()
+    save_file({key: torch.zeros(value.shape) for key, value in tensors.items()}, tmp_path / "mine.safetensors")
+    for options in ([], ["--from", str(tmp_path / "mine.safetensors"), "--model", "basicvsr-vimeo"]):
+        assert CliRunner().invoke(app, ["train", "--data", "in", *options]).exit_code == 0
+    assert [(run.model, run.out) for run in asked] == [
+        ("basicvsr-compact", Path("runs/basicvsr-compact")),
+        ("basicvsr-vimeo", Path("runs/basicvsr-vimeo")),
+    ]
+    bundled = str(checkpoint.BUNDLED / COMPACT.checkpoint)
+    assert model_of(bundled) == "basicvsr-compact"
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors does not say .*; `--model basicvsr` or"):
+        model_of(str(tmp_path / "mine.safetensors"))
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:

@@ -11,8 +11,14 @@ from vs_vrt.errors import VrtError
 
 def train(
     data: Annotated[Path, typer.Option(help="Folder of video files and image folders to learn from.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; one that exists is continued.")],
-    model: Annotated[str, typer.Option(help="A model of the task table.")] = "basicvsr-compact",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; one that exists is continued.", show_default="runs/MODEL"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model of the task table.", show_default="that of the checkpoint, else basicvsr-compact"),
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option("--from", help="Checkpoint to fine-tune, or `published`: the model's own. Else from scratch."),
@@ -34,25 +40,26 @@ def train(
 ) -> None:
     """Trains a model. OUT/weights.safetensors can be passed to core.vrt.Restore as weights=."""
     from vs_vrt.training.interruption import interruptible
-    from vs_vrt.training.run import Run
+    from vs_vrt.training.run import Run, model_of
     from vs_vrt.training.run import train as train_run
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    run = Run(
-        model=model,
-        data=data,
-        out=out,
-        start=start,
-        validate=validate,
-        rate=rate,
-        factor=factor,
-        iterations=iterations,
-        seed=seed,
-        precision=precision,
-        device=device,
-        checkpointing=checkpointing,
-    )
     try:
+        model = model or model_of(start)
+        run = Run(
+            model=model,
+            data=data,
+            out=out or Path("runs") / model,
+            start=start,
+            validate=validate,
+            rate=rate,
+            factor=factor,
+            iterations=iterations,
+            seed=seed,
+            precision=precision,
+            device=device,
+            checkpointing=checkpointing,
+        )
         with interruptible() as asked:
             train_run(run, asked)
     except VrtError as error:

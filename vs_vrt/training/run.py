@@ -13,8 +13,9 @@ from vs_vrt import checkpoint
 from vs_vrt.errors import ArgumentError, CheckpointError, OutOfMemory
 from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
+from vs_vrt.state_dict import read
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import COMPACT, TASKS, UNTRAINED
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.degradations import DEGRADATIONS
 from vs_vrt.training.files import writing
@@ -89,6 +90,19 @@ def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer
         say_what(row, recipe, network, place, unseen is not footage)
     batches = Batches(footage=footage, recipe=recipe, rank=process.rank, ranks=process.ranks)
     return Trainer(network, batches, place, Validation(unseen, recipe), facts)
+
+
+def model_of(start: str | None) -> str:
+    """The model that a checkpoint belongs to; without one, the default. Raises `CheckpointError`."""
+    if start is None or start == PUBLISHED:
+        return COMPACT.model
+    path = checkpoint.given(start)
+    owners = checkpoint.owners_of(read(path))
+    named = [row for row in owners if row.checkpoint == path.name] or owners
+    if len(named) != 1:
+        known = " or ".join(f"`--model {row.model}`" for row in named) or "`--model NAME`"
+        raise CheckpointError(f"{path.name} does not say which model it is of; {known}")
+    return named[0].model
 
 
 def row_of(model: str) -> TaskRow:
