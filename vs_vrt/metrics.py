@@ -1,6 +1,7 @@
 """Quality measures, as the papers take them: on frames rounded to 8 bits; luma itself is not rounded."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -10,6 +11,7 @@ BT601_LUMA = np.array([65.481, 128.553, 24.966]) / 255  # of R, G, B in 0..255: 
 PEAK = 255
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 
+type Blur = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 type Image = NDArray[np.uint8] | NDArray[np.float64]
 
 
@@ -33,17 +35,18 @@ def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return psnr(luma(a), luma(b))
 
 
-def ssim(a: Image, b: Image) -> float:
+def ssim(a: Image, b: Image, blurred: Blur | None = None) -> float:
     """`(h w c)`, `(h w c)` in 0..255 -> structural similarity up to 1, the mean over channels; or `(h w)`.
 
     ValueError where the two differ in size. Source: Wang et al., IEEE TIP 13(4), 2004: a Gaussian window of 11x11 with
-    sigma 1.5, where it lies inside the picture.
+    sigma 1.5, where it lies inside the picture. `blurred` may be another way to do what `blur` does.
     """
     check(a, b)
+    blurred = blurred or blur
     x, y = a.astype(np.float64), b.astype(np.float64)
-    mean_x, mean_y = blur(x), blur(y)
-    variance_x, variance_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
+    mean_x, mean_y = blurred(x), blurred(y)
+    variance_x, variance_y = blurred(x * x) - mean_x**2, blurred(y * y) - mean_y**2
+    covariance = blurred(x * y) - mean_x * mean_y
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     return float(np.mean(likeness / ((mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2))))

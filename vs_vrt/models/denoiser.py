@@ -19,7 +19,7 @@ from vs_vrt.models.blocks import (
     propagate,
 )
 from vs_vrt.models.network import Statistics
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 
 FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise: flow is found there
 HALF = 2
@@ -90,5 +90,5 @@ def level(video: Tensor) -> Tensor:
 
 def enlarge(flow: Tensor) -> Tensor:
     """`(b 2 h w) -> (b 2 (h 2) (w 2))`: from a quarter of the frames' size to half of it."""
-    factor = FLOW_SCALE // HALF
-    return factor * F.interpolate(flow, scale_factor=factor, mode="bilinear", align_corners=False)
+    h, w = (side * FLOW_SCALE // HALF for side in flow.shape[-2:])
+    return resize_flow(flow, (h, w))

@@ -90,7 +90,7 @@ class SpyNet(nn.Module):
         size = _fit(reference) if coarse is None else (coarse.shape[2] * CELL, coarse.shape[3] * CELL)
         a, b = (self._prepare(image, size, self.mean, self.std) for image in (reference, neighbour))
         found = self._pyramid_flows(a, b, LEVELS if coarse is None else LEVELS - SHARED, coarse)
-        return [_resize_flow(found[-scale.bit_length()], (h // scale, w // scale)) for scale in scales]
+        return [resize_flow(found[-scale.bit_length()], (h // scale, w // scale)) for scale in scales]
 
     def coarse_flows(self, video: Tensor) -> Tensor:
         """`(t 3 h w) -> (2 t-1 2 h' w')`: of frames on the CPU, at an eighth of the size.
@@ -156,7 +156,7 @@ def _enlarge(flow: Tensor) -> Tensor:
     return 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
 
 
-def _resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
     """`(b 2 h w) -> (b 2 h' w')`: resampled, and its displacements with it."""
     (h, w), (height, width) = flow.shape[-2:], size
     flow = F.interpolate(flow, size=size, mode="bilinear", align_corners=False)

@@ -21,16 +21,25 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name, and the place of an older one, only when it is complete. Raises as `writing`."""
-    unfinished = path.with_name(f"{path.name}.tmp")
+def unfinished(path: Path) -> Iterator[Path]:
+    """A name to write to: the file takes that of `path`, and the place of an older one, only when it is complete.
+
+    Raises as `writing`.
+    """
+    other = path.with_name(f"{path.name}.tmp")
     with writing(path):
         try:
-            with unfinished.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
+            yield other
+            other.replace(path)
         finally:
             with suppress(OSError):
-                unfinished.unlink()
+                other.unlink()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """The same, as an open file, which is on the disk before it takes its name."""
+    with unfinished(path) as other, other.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

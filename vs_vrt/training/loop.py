@@ -20,7 +20,7 @@ from vs_vrt.models.network import Network
 from vs_vrt.restorer import channels_last
 from vs_vrt.state_dict import CONSTANTS
 from vs_vrt.training.batches import Batches
-from vs_vrt.training.files import replacing, writing
+from vs_vrt.training.files import replacing, unfinished, writing
 from vs_vrt.training.journal import Check, Iteration, Journal
 from vs_vrt.training.objective import Objective, gain
 from vs_vrt.training.optimiser import Optimiser
@@ -133,12 +133,8 @@ class Trainer:
         pictures = self.place.folder / "pictures"
         with writing(pictures):
             pictures.mkdir(exist_ok=True)
-            unfinished = pictures / "unfinished.png"
-            try:
-                write_png(unfinished, picture)
-                unfinished.replace(pictures / f"{self.iteration:06}.png")
-            finally:
-                unfinished.unlink(missing_ok=True)
+        with unfinished(pictures / f"{self.iteration:06}.png") as path:
+            write_png(path, picture)
 
     def save(self) -> None:
         """Writes the averaged weights in half precision, the exact state, and the journal. Raises `ArgumentError`.

@@ -9,13 +9,12 @@ from functools import cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from einops import reduce
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vs_vrt.checkpoint import BUNDLED
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 from vs_vrt.ops.flow_warp import flow_warp
 from vs_vrt.state_dict import read
 from vs_vrt.training.reduction import bicubic_down, rounded
@@ -95,9 +94,8 @@ def motions(reference: Tensor, neighbour: Tensor) -> Tensor:
     small = [bicubic_down(images, FLOW_SCALE) for images in (reference, neighbour)]
     with torch.no_grad():
         found = flow_network()(*small)
-    (h, w), (height, width) = found.shape[-2:], reference.shape[-2:]
-    found = F.interpolate(found, size=(height, width), mode="bilinear", align_corners=False)
-    return found * found.new_tensor([width / w, height / h]).view(1, 2, 1, 1)
+    h, w = reference.shape[-2:]
+    return resize_flow(found, (h, w))
 
 
 @cache

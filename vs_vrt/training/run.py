@@ -76,11 +76,12 @@ def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer
     share = MEMORY_SHARE / process.ranks / (2 if run.validate else 1)
     footage = load_footage(run.data, recipe, share)
     unseen = load_footage(run.validate, recipe, share) if run.validate else footage
+    data = fingerprint(footage)
     facts = {
         "model": row.model,
         "start": start,
-        "data": fingerprint(footage),
-        "validation": fingerprint(unseen),
+        "data": data,
+        "validation": data if unseen is footage else fingerprint(unseen),
         "precision": run.precision,
     }
     with writing(run.out):
