@@ -267,30 +267,12 @@ MANA_COMPACT = replace(
     memory=Footprint(weights=3_761_552, fixed=44_600_000, pixel=3_740),
     keys="0789f5ef7e5b242eff1c707d49320ba699ee2e25768180eb2b4c9b1f62c347b6",
 )
-DEBLUR_COMPACT = replace(
-    PLUSPLUS_GOPRO,
-    model="deblur-compact",
-    config=MappingProxyType(
-        {"mid_channels": 40, "num_blocks": 3, "is_low_res_input": False, "outer_blocks": 1, "deform_groups": 4}
-        | {"half_channels": 24, "tail_channels": 12}
-        | SMALL_FLOW
-    ),
-    suits=f"motion blur, the mean of 3 to 7 frames; {SMALL}",
-    license="MIT",
-    checkpoint="deblur-compact.safetensors",
-    bundled=True,
-    page="",
-    size=0,
-    sha256="",
-    memory=Footprint(weights=5_753_332, pixel=125, frame_pixel=59),
-    keys="c3ca28f95bf6397b69abfd9e2f21e36f65139e774f7a0f27807e8dcdfa7ff45b",
-)
 DENOISE_COMPACT = replace(
     COMPACT,
     task="denoise",
     model="denoise-compact",
-    architecture="denoiser:Denoiser",
-    config=MappingProxyType({}),
+    architecture="basicvsr_half:BasicVSRHalf",
+    config=MappingProxyType({"noise_level": True}),
     scale=1,
     multiple=4,
     align=4,
@@ -302,6 +284,16 @@ DENOISE_COMPACT = replace(
     checkpoint="denoise-compact.safetensors",
     memory=Footprint(weights=1_478_932, pixel=328, frame_pixel=74),
     keys="d5772e26410d9b337fe6686b8a14f70449c77fbaa276deb722d3aa78cf73472e",
+)
+DEBLUR_COMPACT = replace(
+    DENOISE_COMPACT,
+    task="deblur",
+    model="deblur-compact",
+    config=MappingProxyType({"neighbours": 3}),  # what a mean of five lacks, they have
+    sigma=None,
+    suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
+    checkpoint="deblur-compact.safetensors",
+    keys="cc5c217d8965736fbb3b596a4bcace48a4102bde037ebe7d63c48d92cb0147b2",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
 

@@ -10,7 +10,18 @@ from torch import Tensor
 from vs_vrt.training import motion_blur
 from vs_vrt.training.compression import compressed, compression
 from vs_vrt.training.degradations import DEGRADATIONS
-from vs_vrt.training.motion_blur import REACH, SUBFRAMES, camera_path, exposed, flow, instants, motion, motions, shake
+from vs_vrt.training.motion_blur import (
+    REACH,
+    SUBFRAMES,
+    camera_path,
+    exposed,
+    flow,
+    instants,
+    motion,
+    motions,
+    shake,
+    spaced,
+)
 from vs_vrt.training.noise import noise, poisson
 from vs_vrt.training.reduction import bicubic_down, blur_down
 
@@ -58,7 +69,7 @@ def test_each_keeps_its_promise(name: str) -> None:
         32 // how.scale,
         64 // how.scale,
     )
-    assert torch.equal(truth, video[how.reach : how.reach + 3])
+    assert torch.equal(truth, video[1::3] if name == "spaced" else video[how.reach : how.reach + 3])
     levels = 255 * inputs[:, :3]
     assert float((levels - levels.round()).abs().max()) < 1e-3
     assert 0 <= float(levels.min()) < float(levels.max()) <= 255
@@ -195,7 +206,7 @@ def test_the_level_of_poisson_does_not_show_the_clean_frames() -> None:
 def test_motion_is_the_mean_of_neighbouring_frames(seed: int) -> None:
     video = (generator(9).integers(0, 256, (9, 3, 4, 4)) / 255).astype(np.float32)
     blurred, truth = motion(torch.from_numpy(video), generator(seed))
-    half = int(generator(seed).choice((3, 5, 7))) // 2
+    half = int(generator(seed).choice((3, 5))) // 2
     for i in range(3):
         middle = i + 3
         wanted = video[middle - half : middle + half + 1].astype(np.float64).mean(0)
@@ -205,12 +216,29 @@ def test_motion_is_the_mean_of_neighbouring_frames(seed: int) -> None:
 
 def test_blur_is_a_mixture(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = []
-    for name in ("motion", "shake"):
+    for name in ("motion", "spaced", "shake"):
         monkeypatch.setattr(motion_blur, name, lambda video, _, name=name: kinds.append(name) or (video, video))
     for seed in range(400):
         motion_blur.blur(torch.zeros(1), generator(seed))
-    assert abs(kinds.count("motion") - 240) < 40
-    assert kinds.count("shake") == 400 - kinds.count("motion")
+    assert [abs(kinds.count(name) - count) < 40 for name, count in zip(("motion", "spaced"), (200, 80), strict=True)]
+    assert kinds.count("shake") == 400 - kinds.count("motion") - kinds.count("spaced")
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 11])
+def test_spaced_exposures_share_no_frame(frames: int) -> None:
+    video = torch.from_numpy(generator(9).integers(0, 256, (frames + 6, 3, 4, 4)) / 255)
+    count = (frames + 6) // 3
+    there, back = range(count), range(count - 2, 0, -1)
+    order = ([*there, *back] * frames)[:frames]
+    sharp = 0
+    for seed in range(30):
+        blurred, truth = spaced(video, generator(seed))
+        assert torch.equal(truth, torch.stack([video[3 * i + 1] for i in order]))
+        means = torch.stack([sum(video[3 * i + k] for k in range(3)) / 3 for i in order])
+        kept = torch.equal(blurred, truth)
+        assert kept or float((blurred - means).abs().max()) <= HALF_LEVEL
+        sharp += kept
+    assert 3 <= sharp <= 17
 
 
 def test_blind_noise_is_that_of_known_strength_without_the_strength() -> None:

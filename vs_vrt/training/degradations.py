@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from vs_vrt.training.compression import compression, real
-from vs_vrt.training.motion_blur import REACH, blur, flow, motion, shake
+from vs_vrt.training.motion_blur import REACH, blur, flow, motion, shake, spaced
 from vs_vrt.training.noise import blind_noise, known_noise, noise, poisson
 from vs_vrt.training.reduction import SCALE, bicubic, gaussian
 
@@ -44,6 +44,7 @@ DEGRADATIONS: Mapping[str, Degradation] = MappingProxyType(
         "compression": Degradation(make=compression),
         "real": Degradation(make=real, scale=SCALE),
         "motion": Degradation(make=motion, reach=REACH),
+        "spaced": Degradation(make=spaced, reach=REACH),
         "flow": Degradation(make=flow, reach=REACH),
         "shake": Degradation(make=shake, reach=REACH),
         "blur": Degradation(make=blur, reach=REACH),

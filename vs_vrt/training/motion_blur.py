@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from einops import reduce
+from einops import rearrange, reduce
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,10 +19,12 @@ from vs_vrt.ops.flow_warp import flow_warp
 from vs_vrt.state_dict import read
 from vs_vrt.training.reduction import bicubic_down, rounded
 
-EXPOSURES = (3, 5, 7)  # frames that motion blur is the mean of
-REACH = max(EXPOSURES) // 2
-SHARES = (0.6, 0.4)  # of `motion` and `shake`
+EXPOSURES = (3, 5)  # frames that motion blur is the mean of
+REACH = 3  # frames at each end that are used up
+SPACING = 3  # of exposures that share no frame
+SHARES = (0.5, 0.2, 0.3)  # of `motion`, `spaced` and `shake`
 SUBFRAMES = 9
+BLURRED = 2 / 3  # share of what is spaced: the rest is sharp, and is to stay so
 FLOW_EXPOSURE = (1.0, 2.0)  # in frames: no sub-frame is further away than a neighbour
 FLOW_SCALE = 4  # the flow network learned from frames of a quarter of the size
 SHAKE_EXPOSURE = (0.5, 1.5)  # in frames
@@ -32,20 +34,32 @@ SHAKE_FREQUENCY = (0.02, 0.4)  # cycles a frame: hands sway below 1 Hz and tremb
 
 
 def blur(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: by things that move, or by the camera.
+    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: by things that move, or by the camera; now and then not at all.
 
     Without `flow`, whose network is small: what it finds is short of the true motion, and its blur is the mildest.
     """
-    return (motion, shake)[int(rng.choice(2, p=SHARES))](video, rng)
+    return (motion, spaced, shake)[int(rng.choice(len(SHARES), p=SHARES))](video, rng)
 
 
 def motion(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: the mean of some neighbouring frames."""
+    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: the mean of some neighbouring frames, as where frames were blended."""
     exposure = int(rng.choice(EXPOSURES))
     first = REACH - exposure // 2
     frames = len(video) - 2 * REACH
     blurred = torch.stack([video[first + i : first + i + frames] for i in range(exposure)]).mean(0)
     return rounded(blurred), video[REACH : REACH + frames]
+
+
+def spaced(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`(t+6 3 h w) -> (t 3 h w), (t 3 h w)`: a third as fast; a frame is the mean of all three, or sharp.
+
+    As in real footage, no two exposures share a moment. There are fewer such frames: they go there and back again.
+    """
+    frames = len(video) - 2 * REACH
+    thirds = rearrange(video[: len(video) // SPACING * SPACING], "(t each) c h w -> t each c h w", each=SPACING)
+    there_and_back = np.pad(np.arange(len(thirds)), (0, max(0, frames - len(thirds))), mode="reflect")[:frames]
+    clean = thirds[there_and_back, SPACING // 2]
+    return rounded(thirds.mean(1)[there_and_back]) if rng.random() < BLURRED else clean, clean
 
 
 def flow(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

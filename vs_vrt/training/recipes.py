@@ -127,9 +127,8 @@ DENOISE_COMPACT = replace(
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    muon_rate=0.003,
-    # Features that do not know yet what blur is would be silenced for good if they showed at once.
-    picture=0.0,
+    num_frames=11,  # seven of them have three on either side, or nearly so
+    crop=(96, 112),
 )
 VRT_COMPACT = replace(COMPACT, num_frames=6)
 MANA_COMPACT = replace(

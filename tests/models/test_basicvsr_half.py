@@ -1,4 +1,4 @@
-"""The denoiser against its recurrence in float64, written out frame by frame."""
+"""BasicVSR at half the size against its recurrence in float64, written out frame by frame."""
 
 import copy
 from collections.abc import Callable
@@ -11,17 +11,19 @@ from einops import rearrange
 from torch import Tensor
 
 from tests.golden_vectors import error, is_constant, seeded
-from vs_vrt.models import blocks, denoiser
-from vs_vrt.models.denoiser import Denoiser, DenoiserConfig
+from vs_vrt.models import basicvsr_half, blocks
+from vs_vrt.models.basicvsr_half import BasicVSRHalf, BasicVSRHalfConfig
 from vs_vrt.models.network import Place
 
-SMALL = DenoiserConfig(mid_channels=8, num_blocks=1, tail_channels=4, flow_widths=(8, 8, 8, 4), flow_kernel=3)
+SIZES = {"mid_channels": 8, "num_blocks": 1, "tail_channels": 4, "flow_widths": (8, 8, 8, 4), "flow_kernel": 3}
+SMALL = BasicVSRHalfConfig(**SIZES, noise_level=True)  # type: ignore[arg-type]
+BLURRED = BasicVSRHalfConfig(**SIZES, neighbours=2)  # type: ignore[arg-type]
 TOLERANCE = 2e-5
 
 
-def small(config: DenoiserConfig = SMALL) -> Denoiser:
+def small(config: BasicVSRHalfConfig = SMALL) -> BasicVSRHalf:
     """With weights that make motion and corrections that one can see."""
-    model = Denoiser(config)
+    model = BasicVSRHalf(config)
     state = model.state_dict()
     model.load_state_dict(
         state | {key: seeded(key, tuple(v.shape), 0) for key, v in state.items() if not is_constant(key)}
@@ -42,9 +44,10 @@ def noisy(frames: int = 4, height: int = 24, width: int = 36) -> Tensor:
 class Reference:
     """The same network in float64: each frame's features from those of the next one or of the one before."""
 
-    def __init__(self, model: Denoiser) -> None:
+    def __init__(self, model: BasicVSRHalf) -> None:
         self.weights = {key: value.double() for key, value in model.state_dict().items()}
         self.spynet = copy.deepcopy(model.spynet).double()
+        self.config = model.config
 
     def conv(self, name: str, x: Tensor) -> Tensor:
         return F.conv2d(F.pad(x, (1, 1, 1, 1)), self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
@@ -60,17 +63,14 @@ class Reference:
         return bilinear(state, flow)
 
     def __call__(self, video: Tensor) -> Tensor:
-        frames, levels = video[0, :, None, :3].double(), video[0, :, None, 3:].double()
-        given = [
-            torch.cat(
-                [
-                    rearrange(frame, "b c (h y) (w x) -> b (c y x) h w", y=2, x=2),
-                    torch.nn.functional.avg_pool2d(level**2, 2) ** 0.5,
-                ],
-                dim=1,
-            )
-            for frame, level in zip(frames, levels, strict=True)
-        ]
+        frames = video[0, :, None, :3].double()
+        pixels = [rearrange(frame, "b c (h y) (w x) -> b (c y x) h w", y=2, x=2) for frame in frames]
+        edge = self.config.neighbours
+        wide = [pixels[0]] * edge + pixels + [pixels[-1]] * edge
+        given = [torch.cat(wide[i : i + 2 * edge + 1], dim=1) for i in range(len(frames))]
+        if self.config.noise_level:
+            levels = video[0, :, None, 3:].double()
+            given = [torch.cat([g, F.avg_pool2d(v**2, 2) ** 0.5], dim=1) for g, v in zip(given, levels, strict=True)]
         mid = self.weights["upsample1.upsample_conv.weight"].shape[1]
         nothing = given[0].new_zeros(1, mid, *given[0].shape[2:])
 
@@ -108,24 +108,25 @@ def bilinear(x: Tensor, flow: Tensor) -> Tensor:
     return found
 
 
-def reference_error() -> float:
-    model, video = small(), noisy()
+def reference_error(config: BasicVSRHalfConfig = SMALL) -> float:
+    model, video = small(config), noisy()[:, :, : 3 + config.noise_level]
     with torch.no_grad():
-        return error(model(video).double(), Reference(small())(video))
+        return error(model(video).double(), Reference(small(config))(video))
 
 
-def test_frames_are_those_of_the_recurrence() -> None:
-    assert reference_error() < TOLERANCE
+@pytest.mark.parametrize("config", [SMALL, BLURRED])
+def test_frames_are_those_of_the_recurrence(config: BasicVSRHalfConfig) -> None:
+    assert reference_error(config) < TOLERANCE
 
 
-neighbour_flows, frames, enlarge = Denoiser.neighbour_flows, Denoiser.frames, denoiser.enlarge
+neighbour_flows, frames, enlarge = BasicVSRHalf.neighbour_flows, BasicVSRHalf.frames, basicvsr_half.enlarge
 RGB = torch.tensor([1.0, 1.0, 1.0, 0.0]).view(4, 1, 1)
 MUTATIONS: dict[str, tuple[ModuleType | type, str, Callable[..., object]]] = {
-    "slope of the tail": (denoiser, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
-    "the other way in time": (Denoiser, "neighbour_flows", lambda *given: neighbour_flows(*given)[::-1]),
-    "small flow": (denoiser, "enlarge", lambda flow: enlarge(flow) / 2),
-    "one pixel of four": (Denoiser, "small", lambda _, video: video[:, :, :3, ::4, ::4]),
-    "no noise": (Denoiser, "frames", lambda self, video, *rest: frames(self, video * RGB, *rest)),
+    "slope of the tail": (basicvsr_half, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
+    "the other way in time": (BasicVSRHalf, "neighbour_flows", lambda *given: neighbour_flows(*given)[::-1]),
+    "small flow": (basicvsr_half, "enlarge", lambda flow: enlarge(flow) / 2),
+    "one pixel of four": (BasicVSRHalf, "small", lambda _, video: video[:, :, :3, ::4, ::4]),
+    "no noise": (BasicVSRHalf, "frames", lambda self, video, *rest: frames(self, video * RGB, *rest)),
 }
 
 
@@ -135,15 +136,23 @@ def test_the_recurrence_has_teeth(mutation: str, monkeypatch: pytest.MonkeyPatch
     assert reference_error() > 100 * TOLERANCE
 
 
+def test_neighbours_have_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = BasicVSRHalf.given
+    monkeypatch.setattr(BasicVSRHalf, "given", lambda self, video: given(self, video.flip(1)))
+    assert reference_error(BLURRED) > 100 * TOLERANCE
+
+
 @pytest.mark.parametrize("shape", [(1, 4, 4), (1, 8, 12), (3, 4, 36), (2, 20, 8)])
 def test_any_multiple_of_4_and_a_single_frame(shape: tuple[int, int, int]) -> None:
     t, h, w = shape
     with torch.no_grad():
         assert small()(torch.rand(2, t, 4, h, w)).shape == (2, t, 3, h, w)
+        assert small(BLURRED)(torch.rand(2, t, 3, h, w)).shape == (2, t, 3, h, w)
 
 
-def test_kept_frames_are_those_of_the_whole() -> None:
-    model, video = small(), noisy(6)
+@pytest.mark.parametrize("config", [SMALL, BLURRED])
+def test_kept_frames_are_those_of_the_whole(config: BasicVSRHalfConfig) -> None:
+    model, video = small(config), noisy(6)[:, :, : 3 + config.noise_level]
     with torch.no_grad():
         whole = model(video)
         for keep in (range(2, 5), range(1), range(5, 6)):

@@ -1,10 +1,9 @@
-"""A recurrent denoiser: BasicVSR's propagation (arXiv 2012.02181) at half the size, for noise of known strength."""
+"""BasicVSR's propagation (arXiv 2012.02181) at half the size, for restoration that keeps the size."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import override
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
@@ -21,35 +20,38 @@ from vs_vrt.models.blocks import (
 from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 
-FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise: flow is found there
+FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise, and of the blur: flow is found there
 HALF = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserConfig:
-    """Sizes of the network."""
+class BasicVSRHalfConfig:
+    """Sizes of the network, and what it gets beside a frame."""
 
     mid_channels: int = 40
     num_blocks: int = 3
     tail_channels: int = 16
     flow_widths: tuple[int, int, int, int] = (16, 16, 16, 8)
     flow_kernel: int = 5
+    noise_level: bool = False  # a fourth channel: sigma / 255
+    neighbours: int = 0  # frames on either side, as they lie
 
 
-class Denoiser(RecurrentNetwork):
-    """`(b t 4 h w) -> (b t 3 h w)`: every frame without its noise. RGB 0..1, then sigma / 255; multiples of 4.
+class BasicVSRHalf(RecurrentNetwork):
+    """`(b t 3 h w) -> (b t 3 h w)`, or `(b t 4 h w)` with noise levels: RGB 0..1, sigma / 255; multiples of 4.
 
     Each frame's 2x2 pixels are the channels of one: no detail is lost on the way in, as it is where features are found
-    at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame.
+    at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame. Neighbours
+    that no flow has moved show what has left a place, and what has come: where frames are sums, that is what they lack.
     """
 
-    config_type = DenoiserConfig
+    config_type = BasicVSRHalfConfig
 
-    def __init__(self, config: DenoiserConfig | None = None) -> None:
+    def __init__(self, config: BasicVSRHalfConfig | None = None) -> None:
         super().__init__()
-        config = config or DenoiserConfig()
+        config = config or BasicVSRHalfConfig()
         mid = config.mid_channels
-        given = 3 * HALF**2 + 1
+        given = 3 * HALF**2 * (2 * config.neighbours + 1) + config.noise_level
         self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
         self.backward_resblocks = ResidualBlocksWithInputConv(given + mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
@@ -57,19 +59,36 @@ class Denoiser(RecurrentNetwork):
         self.conv_hr = conv3x3(config.tail_channels, config.tail_channels)
         self.conv_last = conv3x3(config.tail_channels, 3)
         self.flow_scale = FLOW_SCALE
+        self.config = config
 
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         rgb = video[:, :, :3]
-        given = torch.cat([F.pixel_unshuffle(rgb, HALF), level(video)], dim=2)
+        given = self.given(video)
         ways = self.neighbour_flows(self.small(video), range(video.shape[1]), statistics)
         to_previous, to_next = ([enlarge(flow) for flow in way] for way in ways)
-        order = zip(given.unbind(1)[::-1], strict=True)
+        last = video.shape[1] - 1
+        order = (given(i) for i in range(last, -1, -1))
         backward = list(propagate(self.backward_resblocks, order, to_previous[::-1]))
-        pairs = zip(given[:, : keep.stop].unbind(1), reversed(backward), strict=False)
+        pairs = ([*given(i), backward[last - i]] for i in range(keep.stop))
         for i, features in enumerate(propagate(self.forward_resblocks, pairs, to_next)):
             if i in keep:
                 yield in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF) + rgb[:, i]
+
+    def given(self, video: Tensor) -> Callable[[int], list[Tensor]]:
+        """`(b t c h w) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before any other is restored.
+
+        The first frame and the last one are their own neighbours.
+        """
+        pixels = F.pixel_unshuffle(video[:, :, :3], HALF).unbind(1)
+        levels = [[each] for each in level(video).unbind(1)] if self.config.noise_level else [[]] * len(pixels)
+        reach = self.config.neighbours
+
+        def of(i: int) -> list[Tensor]:
+            near = (min(max(n, 0), len(pixels) - 1) for n in range(i - reach, i + reach + 1))
+            return [*(pixels[n] for n in near), *levels[i]]
+
+        return of
 
     @override
     def small(self, video: Tensor) -> Tensor:
