@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 from vs_vrt import checkpoint
 from vs_vrt.cli import app
 from vs_vrt.errors import CheckpointError
+from vs_vrt.published import BASICVSR
 from vs_vrt.restorer import build
-from vs_vrt.tasks import BASICVSR, COMPACT
+from vs_vrt.tasks import COMPACT
 from vs_vrt.training import run as module
 from vs_vrt.training.run import Run, model_of
 
@@ -18,7 +19,8 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Run] = []
     monkeypatch.setattr(module, "train", lambda run, _: asked.append(run))
     options = (
-        "--model mana --from published --rate 1e-5 --factor 0.5 --iterations 9 --seed 3 --precision bf16 --device cpu"
+        "--model mana --from published --degradation real --rate 1e-5 --factor 0.5 --iterations 9 --seed 3 "
+        "--precision bf16 --device cpu"
     )
     folders = ["--data", "in", "--out", "run", "--validate", "unseen"]
     result = CliRunner().invoke(app, ["train", *folders, *options.split(), "--checkpointing"])
@@ -30,6 +32,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
             out=Path("run"),
             start="published",
             validate=Path("unseen"),
+            degradation="real",
             rate=1e-5,
             factor=0.5,
             iterations=9,

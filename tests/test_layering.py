@@ -18,6 +18,7 @@ LAYERS = [
     ("vs_vrt.restorer", "vs_vrt.precision", "vs_vrt.engine", "vs_vrt.video", "vs_vrt.metrics", "vs_vrt.training"),
     (
         "vs_vrt.tasks",
+        "vs_vrt.published",
         "vs_vrt.checkpoint",
         "vs_vrt.downloads",
         "vs_vrt.state_dict",
@@ -44,7 +45,7 @@ DOORS = {
 }
 # What script evaluation imports; torch alone would make `vspipe --info` wait for seconds.
 LIGHT = (
-    *("vs_vrt", "errors", "task", "tasks", "checkpoint", "downloads", "state_dict", "windows", "tiling"),
+    *("vs_vrt", "errors", "task", "tasks", "published", "checkpoint", "downloads", "state_dict", "windows", "tiling"),
     *("cost", "memory", "engine", "filters"),
 )
 ARCHITECTURES = {f"vs_vrt.models.{row.architecture.split(':')[0]}" for row in (*UNTRAINED, *TASKS)}

@@ -1,6 +1,6 @@
 """Finds a network's checkpoint, and loads it strictly."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def given(weights: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"weights {weights!r} is no path ({error}); `check the path`") from error
     if path.suffix not in SUFFIXES:
-        raise CheckpointError(f"weights {weights!r} is no checkpoint; `weights=` takes {', '.join(SUFFIXES)} files")
+        raise CheckpointError(f"weights {weights!r} is no checkpoint; `pass a {', '.join(SUFFIXES)} file`")
     if not found:
         raise CheckpointError(f"weights {weights!r} does not exist; `check the path` (relative to {Path.cwd()})")
     if path.suffix == ".safetensors":
@@ -59,8 +59,21 @@ def obtain(row: TaskRow, path: Path) -> Path:
     return downloads.fetch(row) if row.url and path == downloads.place(row) else path
 
 
-def load(model: "nn.Module", path: Path, row: TaskRow) -> None:
-    """Fills `model` with the tensors of `path`; every key and shape must match, or `CheckpointError` says which."""
+def call_for(owners: Sequence[TaskRow], path: Path, row: TaskRow) -> str:
+    """What to do with a checkpoint that is not the row's but, where that is known, its `owners`'."""
+    if not owners:
+        return "choose the model it belongs to with model="
+    owner = min(owners, key=lambda each: each.task != row.task)
+    return owner.call.removesuffix(")") + f', weights="{path}")'
+
+
+def load(
+    model: "nn.Module", path: Path, row: TaskRow, remedy: Callable[[Sequence[TaskRow], Path, TaskRow], str] = call_for
+) -> None:
+    """Fills `model` with the tensors of `path`; every key and shape must match.
+
+    Or `CheckpointError` says which do not, whose the tensors are, and the `remedy` for that.
+    """
     if (row.url or row.sha256) and path == downloads.place(row):
         downloads.check(row)
     tensors, wanted = read(path), model.state_dict()
@@ -69,9 +82,11 @@ def load(model: "nn.Module", path: Path, row: TaskRow) -> None:
     wrong = differences(found, wanted)
     if wrong:
         shown = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
+        owners = owners_of(tensors)
+        whose = " but of " + ", ".join(owner.model for owner in owners) if owners else ""
         raise CheckpointError(
-            f"{path.name} is no checkpoint of model {row.model} ({len(wrong)} keys or shapes differ: {shown})"
-            + remedy(tensors, path, row)
+            f"{path.name} is no checkpoint of model {row.model} ({len(wrong)} keys or shapes differ: {shown}){whose}; "
+            f"`{remedy(owners, path, row)}`"
         )
     model.load_state_dict(found)
 
@@ -93,16 +108,6 @@ def differences(tensors: Tensors, wanted: Tensors) -> list[str]:
     """The keys that only one side has, or with another shape."""
     shapes = [{(key, value.shape) for key, value in side.items()} for side in (tensors, wanted)]
     return sorted({key for key, _ in shapes[0] ^ shapes[1]})
-
-
-def remedy(tensors: Tensors, path: Path, row: TaskRow) -> str:
-    """The end of the error for tensors that are not the row's: whose they are, where that is known."""
-    owners = owners_of(tensors)
-    if not owners:
-        return "; `choose the model it belongs to with model=`"
-    owner = min(owners, key=lambda each: each.task != row.task)
-    call = owner.call.removesuffix(")") + f', weights="{path}")'
-    return f" but of {', '.join(each.model for each in owners)}; `{call}`"
 
 
 def owners_of(tensors: Tensors) -> list[TaskRow]:

@@ -301,7 +301,7 @@ def test_a_folder_is_no_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x.ckpt", "x", "x.pth.tar", ""])
 def test_weights_with_a_foreign_suffix_are_refused_at_evaluation(name: str) -> None:
     found = refusal(blank(), weights=name)
-    assert found == f"vrt: weights {name!r} is no checkpoint; `weights=` takes .safetensors, .pth, .pt files"
+    assert found == f"vrt: weights {name!r} is no checkpoint; `pass a .safetensors, .pth, .pt file`"
     check_grammar(found)
 
 

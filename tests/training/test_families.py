@@ -1,4 +1,3 @@
-import math
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +65,7 @@ def test_each_phase_moves_just_its_parameters(model: str, footage: Footage, tmp_
     run = trainer(model, footage, tmp_path, recipe)
     for i, phase in enumerate(recipe.phases):
         before = {name: value.detach().clone() for name, value in run.model.named_parameters()}
-        loss, _ = run.step(*run.batches(i))
+        loss, *_ = run.step(*run.batches(i))
         assert 0 < loss < 10
         moved = {part_of(name) for name, value in run.model.named_parameters() if not torch.equal(before[name], value)}
         everything = {part_of(name) for name in before}
@@ -96,9 +95,8 @@ def test_interpolation_learns_the_frame_between(footage: Footage, tmp_path: Path
     run = trainer("vrt-vfi", footage, tmp_path, recipe)
     inputs, truth = run.batches(0)
     before = {name: value.detach().clone() for name, value in run.model.named_parameters()}
-    loss, gained = run.step(inputs, truth)
+    loss, *_ = run.step(inputs, truth)
     assert 0 < loss < 10
-    assert math.isfinite(gained)
     assert all(
         not torch.equal(before[name], value) for name, value in run.model.named_parameters() if "bias" not in name
     )

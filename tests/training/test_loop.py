@@ -58,7 +58,7 @@ def test_the_loss_falls(footage: Footage, tmp_path: Path) -> None:
     found = [run.step(*run.batches(i)) for i in range(60)]
     first, last = np.mean(found[:6], axis=0), np.mean(found[-6:], axis=0)
     assert last[0] < 0.7 * first[0]
-    assert last[1] > first[1] + 1  # dB
+    assert last[2] / last[1] < 0.8 * first[2] / first[1]
 
 
 def test_the_same_seed_gives_the_same_losses(footage: Footage, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_batch_that_is_no_number_teaches_nothing(footage: Footage, tmp_path: P
     before = [parameter.detach().clone() for parameter in run.model.parameters()]
     inputs, truth = run.batches(0)
     inputs[0, 0, 0, 0, 0] = float("nan")
-    loss, _ = run.step(inputs, truth)
+    loss, *_ = run.step(inputs, truth)
     assert math.isnan(loss)
     assert run.iteration == 1
     assert all(torch.equal(a, b) for a, b in zip(before, run.model.parameters(), strict=True))

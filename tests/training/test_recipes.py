@@ -18,7 +18,7 @@ def test_every_model_has_a_recipe_that_fits_it(row: TaskRow) -> None:
     assert recipe.num_frames * (1 + recipe.mirror) >= row.num_frames
     assert side % row.multiple == 0
     assert side >= row.min_size
-    assert DEGRADATIONS[recipe.degradation].scale == row.scale
+    assert DEGRADATIONS[recipe.degradation].suits(row)
 
 
 def test_the_phases_of_the_papers() -> None:

@@ -114,7 +114,16 @@ def test_everything_that_is_drawn_at_random_is_seeded(data: Path, tmp_path: Path
         ({"validate": Path("nowhere")}, "nowhere is no folder; `--validate FOLDER`"),
         ({"start": "nowhere.pth"}, "does not exist"),
         ({"start": "weights.jpg"}, "is no checkpoint"),
-        ({"model": "basicvsr", "start": str(checkpoint.BUNDLED / COMPACT.checkpoint)}, "but of basicvsr-compact"),
+        (
+            {"model": "basicvsr", "start": str(checkpoint.BUNDLED / COMPACT.checkpoint)},
+            "but of basicvsr-compact; `--model basicvsr-compact`",
+        ),
+        (
+            {"degradation": "fog"},
+            "cannot undo 'fog'; `--degradation bicubic`, `--degradation gaussian`, `--degradation r",
+        ),
+        ({"degradation": "noise"}, "model basicvsr-compact cannot undo 'noise'; `--degradation bicubic`"),
+        ({"model": "vrt-davis", "degradation": "blind-noise"}, "`--degradation noise`, `--degradation known-noise`, `"),
         ({"precision": "fp16"}, "`--precision fp32`"),
         ({"device": "gpu"}, "`--device cpu`"),
         ({"factor": 0.0}, "factor 0.0 cannot be; `--factor` above 0"),
@@ -207,6 +216,7 @@ def test_two_processes_learn_what_one_learns(data: Path, tmp_path: Path, monkeyp
         assert each.exitcode == 0
     logs = [np.loadtxt(tmp_path / name / "log.csv", delimiter=",", skiprows=1) for name in ("one", "two")]
     assert logs[0][:, 1] == pytest.approx(logs[1][:, 1], rel=1e-3)
+    assert logs[0][:, 2] == pytest.approx(logs[1][:, 2], abs=1e-3)  # dB: of the whole batch
     one, two = (torch.load(tmp_path / name / "state.pt", weights_only=True)["model"] for name in ("one", "two"))
     assert max(float((one[key] - two[key]).abs().max()) for key in one) < 2e-3
 

@@ -24,6 +24,7 @@ def train(
         typer.Option("--from", help="Checkpoint to fine-tune, or `published`: the model's own. Else from scratch."),
     ] = None,
     validate: Annotated[Path | None, typer.Option(help="Folder of footage to watch the run on.")] = None,
+    degradation: Annotated[str | None, typer.Option(help="What is to be undone.", show_default="the recipe's")] = None,
     rate: Annotated[
         float | None, typer.Option(help="Learning rate, instead of the recipe's or, with --from, a tenth of that.")
     ] = None,
@@ -52,6 +53,7 @@ def train(
             out=out or Path("runs") / model,
             start=start,
             validate=validate,
+            degradation=degradation,
             rate=rate,
             factor=factor,
             iterations=iterations,

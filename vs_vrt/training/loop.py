@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -22,7 +23,7 @@ from vs_vrt.state_dict import CONSTANTS
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.files import replacing, unfinished, writing
 from vs_vrt.training.journal import Check, Iteration, Journal
-from vs_vrt.training.objective import Objective, gain
+from vs_vrt.training.objective import Objective, errors
 from vs_vrt.training.optimiser import Optimiser
 from vs_vrt.training.plot import can_plot, plot
 from vs_vrt.training.processes import means
@@ -80,18 +81,21 @@ class Trainer:
         if (self.place.folder / STATE).exists():
             self.load()
         for inputs, truth in self.batches.ahead(self.iteration, self.recipe.iterations):
-            loss, better = self.step(inputs.to(self.place.device), truth.to(self.place.device))
+            loss, given, restored = self.step(inputs.to(self.place.device), truth.to(self.place.device))
             # One process asked to stop stops all, after the same iteration.
-            loss, better, stops = means((loss, better, asked.is_set()), self.place.device)
-            self.journal.iterations.append(Iteration(loss, better))
+            loss, given, restored, stops = means((loss, given, restored, asked.is_set()), self.place.device)
+            self.journal.iterations.append(Iteration(loss, 10 * math.log10(given / restored)))
             if self.batches.rank == 0:
                 self.report(stops > 0)
             if stops:
                 break
         return self.iteration == self.recipe.iterations
 
-    def step(self, inputs: Tensor, truth: Tensor) -> tuple[float, float]:
-        """`(b t c h w), (b t 3 h' w')`: one step; the loss, and the gain over doing nothing or bicubic in dB."""
+    def step(self, inputs: Tensor, truth: Tensor) -> tuple[float, float, float]:
+        """`(b t c h w), (b t 3 h' w')`: one step; the loss, and the squared errors of what was given and of restored.
+
+        Where nothing was restored they are the same.
+        """
         learns = self.recipe.phase(self.iteration).learns
         self.optimiser.prepare(self.iteration)
         with self.precision():
@@ -102,7 +106,7 @@ class Trainer:
             self.optimiser.step()
         self.iteration += 1
         self.update_average()
-        return loss.item(), 0.0 if restored is None else gain(inputs, restored, truth)
+        return loss.item(), *((1.0, 1.0) if restored is None else errors(inputs, restored, truth))
 
     def precision(self) -> AbstractContextManager[Any]:
         """In which the network computes."""
@@ -145,7 +149,8 @@ class Trainer:
         values = self.average.state_dict().items()
         weights = {key: value.half().contiguous().cpu() for key, value in values if not key.endswith(CONSTANTS)}
         said = {key: str(value) for key, value in asdict(self.recipe).items()}
-        metadata = said | self.facts | {"iteration": str(self.iteration)}
+        threads = f"{self.place.device}, {torch.get_num_threads()} threads"
+        metadata = said | self.facts | {"iteration": str(self.iteration), "device": threads, "torch": torch.__version__}
         with replacing(folder / WEIGHTS) as file:
             file.write(save(weights, metadata=metadata))
         with replacing(folder / STATE) as file:

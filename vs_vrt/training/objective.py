@@ -1,7 +1,5 @@
 """What one iteration minimises: a module, so that several GPUs can share it."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -96,8 +94,8 @@ def in_place_of(restored: Tensor, inputs: Tensor, truth: Tensor) -> tuple[Tensor
     return given, truth
 
 
-def gain(inputs: Tensor, restored: Tensor, truth: Tensor) -> float:
-    """`(b t c h w), (b t' 3 h' w'), (b t" 3 h' w') -> dB`: how much nearer the truth is than what was given."""
+def errors(inputs: Tensor, restored: Tensor, truth: Tensor) -> tuple[float, float]:
+    """`(b t c h w), (b t' 3 h' w'), (b t" 3 h' w') -> mean squared errors`: of what was given, and of what was made."""
     given, truth = in_place_of(restored, inputs, truth)
-    errors = [F.mse_loss(each.float().clamp(0, 1), truth).item() + 1e-12 for each in (given, restored)]
-    return 10 * math.log10(errors[0] / errors[1])
+    before, after = (F.mse_loss(each.float().clamp(0, 1), truth).item() + 1e-12 for each in (given, restored))
+    return before, after

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -41,6 +42,7 @@ class Run:
     out: Path
     start: str | None = None  # a checkpoint to fine-tune, or `published`: the model's own; None: from scratch
     validate: Path | None = None  # footage that training does not see
+    degradation: str | None = None
     rate: float | None = None
     factor: float = 1.0  # of the recipe's iterations
     iterations: int | None = None  # in all
@@ -89,7 +91,8 @@ def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer
     place = Place(folder=run.out, device=process.device, bf16=run.precision == "bf16", checkpointing=run.checkpointing)
     if process.rank == 0:
         say_what(row, recipe, network, place, unseen is not footage)
-    batches = Batches(footage=footage, recipe=recipe, rank=process.rank, ranks=process.ranks)
+    makers = 1 if process.device.type == "cpu" else max(1, (os.cpu_count() or 1) // process.ranks)
+    batches = Batches(footage=footage, recipe=recipe, rank=process.rank, ranks=process.ranks, makers=makers)
     return Trainer(network, batches, place, Validation(unseen, recipe), facts)
 
 
@@ -123,12 +126,23 @@ def choose_recipe(run: Run, row: TaskRow) -> Recipe:
     if not 0 <= run.seed < SEED:
         raise ArgumentError(f"seed {run.seed} cannot be; `--seed` from 0 to {SEED - 1}")
     recipe = recipe_of(row)
+    if run.degradation is not None:
+        recipe = replace(recipe, degradation=suitable(run.degradation, row))
     if run.start is not None:
         recipe = recipe.fine_tuning()
     if run.rate is not None:
         recipe = recipe.faster(run.rate / recipe.learning_rate)
     recipe = recipe.scaled(run.factor)
     return replace(recipe if run.iterations is None else recipe.lasting(run.iterations), seed=run.seed)
+
+
+def suitable(degradation: str, row: TaskRow) -> str:
+    """The degradation, where the row's network can undo it. Raises `ArgumentError`."""
+    others = [name for name, how in DEGRADATIONS.items() if how.suits(row)]
+    if degradation not in others:
+        known = ", ".join(f"`--degradation {name}`" for name in others)
+        raise ArgumentError(f"model {row.model} cannot undo {degradation!r}; {known}")
+    return degradation
 
 
 def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
@@ -139,7 +153,7 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
     if run.start is None:
         return network, "scratch"
     path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
-    checkpoint.load(network, path, row)
+    checkpoint.load(network, path, row, remedy=lambda owners, *_: f"--model {owners[0].model if owners else 'NAME'}")
     if not all(parameter.isfinite().all() for parameter in network.parameters()):
         raise CheckpointError(f"{path.name} has values that are no numbers; `another --from`")
     with path.open("rb") as file:
