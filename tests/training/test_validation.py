@@ -10,7 +10,7 @@ from vs_vrt.models.basicvsr import BasicVSR
 from vs_vrt.training.footage import Footage
 from vs_vrt.training.initial import initialise
 from vs_vrt.training.journal import Check, Iteration, Journal
-from vs_vrt.training.plot import means, plot
+from vs_vrt.training.plot import plot, points
 from vs_vrt.training.validation import GAP, PIECES, Validation
 
 
@@ -51,9 +51,9 @@ def test_a_journal_is_what_it_wrote() -> None:
 
 
 def test_points_of_a_curve_are_means() -> None:
-    at, values = means(np.arange(600.0), 100)
+    at, values = points(np.arange(600.0), 100, np.mean)
     assert (at[0], values[0], at[-1], values[-1]) == (102, 0.5, 700, 598.5)
-    assert means(np.array([]), 0) == ([], [])
+    assert points(np.array([]), 0, np.mean) == ([], [])
 
 
 def test_curves_are_drawn(tmp_path: Path) -> None:

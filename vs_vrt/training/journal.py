@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from statistics import mean, median
 from typing import NamedTuple
 
 
@@ -28,10 +29,9 @@ class Journal:
         self.checks: list[Check] = []
 
     def recent(self, count: int = 25) -> str:
-        """Means over the last iterations."""
-        last = self.iterations[-count:]
-        loss, gain = (sum(column) / len(last) for column in zip(*last, strict=True))
-        return f"loss {loss:.5f}, {gain:+.2f} dB"
+        """Of the last iterations: the mean loss, and the median gain, as one has no bounds where a clip lacks nothing."""
+        losses, gains = zip(*self.iterations[-count:], strict=True)
+        return f"loss {mean(losses):.5f}, {median(gains):+.2f} dB"
 
     def log(self) -> str:
         """Comma-separated, with a header: a line for each iteration."""

@@ -1,9 +1,9 @@
 """The curves of a run. The only importer of matplotlib."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from vs_vrt.training.journal import Journal
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-POINTS = 300  # of a curve, at most: each is a mean
+POINTS = 300  # of a curve, at most
 REMEDY = "there will be no curves.png without matplotlib; `pip install 'vs-vrt[train]'`"
 
 
@@ -37,7 +37,7 @@ def draw_loss(axes: "Axes", journal: Journal, borders: Sequence[int]) -> None:
     losses = np.array([each.loss for each in journal.iterations])
     edges = [0, *(border for border in borders if border < len(losses)), len(losses)]
     for number, (start, stop) in enumerate(pairwise(edges), 1):
-        axes.plot(*means(losses[start:stop], start), label=f"phase {number}")
+        axes.plot(*points(losses[start:stop], start, np.mean), label=f"phase {number}")
     axes.set(ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
@@ -46,7 +46,7 @@ def draw_loss(axes: "Axes", journal: Journal, borders: Sequence[int]) -> None:
 def draw_quality(axes: "Axes", journal: Journal) -> None:
     """Gains over what was given: of training batches, and of the validation."""
     gains = np.array([each.gain for each in journal.iterations])
-    axes.plot(*means(gains, 0), label="training batches", alpha=0.6)
+    axes.plot(*points(gains, 0, np.median), label="training batches", alpha=0.6)
     if journal.checks:
         at, given, restored = zip(*journal.checks, strict=True)
         axes.plot(at, np.subtract(restored, given), "o-", label=f"validation (given: {given[-1]:.2f} dB)")
@@ -56,8 +56,10 @@ def draw_quality(axes: "Axes", journal: Journal) -> None:
     axes.legend()
 
 
-def means(values: "np.typing.NDArray[np.float64]", start: int) -> tuple[list[float], list[float]]:
-    """`(n) -> (m), (m)`: positions, from `start` on, and means of neighbouring values."""
+def points(
+    values: "np.typing.NDArray[np.float64]", start: int, middle: Callable[..., Any]
+) -> tuple[list[float], list[float]]:
+    """`(n) -> (m), (m)`: positions, from `start` on, and the `middle` of neighbouring values."""
     parts = np.array_split(values, min(POINTS, len(values))) if len(values) else []
     lengths = np.cumsum([len(part) for part in parts])
-    return [start + float(length) for length in lengths], [float(part.mean()) for part in parts]
+    return [start + float(length) for length in lengths], [float(middle(part)) for part in parts]
