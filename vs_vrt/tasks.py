@@ -91,7 +91,7 @@ DEBLUR_COMPACT = replace(
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
-    keys="cc5c217d8965736fbb3b596a4bcace48a4102bde037ebe7d63c48d92cb0147b2",
+    keys="ec191f892a924402ef3bc04ce70f99326836e7371183fb14e5e7e6c249ce6433",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
 

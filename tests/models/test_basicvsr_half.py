@@ -82,12 +82,16 @@ class Reference:
             state = self.moved(both(i - 1), frames[i], frames[i - 1]) if i else nothing
             return self.trunk("forward_resblocks", torch.cat([given[i], later(i), state], dim=1))
 
-        return torch.stack([self.restored(frame, both(i)) for i, frame in enumerate(frames)], dim=1)
+        return torch.stack([self.restored(frames, i, both(i)) for i in range(len(frames))], dim=1)
 
-    def restored(self, frame: Tensor, features: Tensor) -> Tensor:
+    def restored(self, frames: Tensor, i: int, features: Tensor) -> Tensor:
         wide = self.conv("upsample1.upsample_conv", features)
         x = leaky(rearrange(wide, "b (c y x) h w -> b c (h y) (w x)", y=2, x=2))
-        return frame + self.conv("conv_last", leaky(self.conv("conv_hr", x)))
+        made = self.conv("conv_last", leaky(self.conv("conv_hr", x)))
+        reach, last = self.config.neighbours, len(frames) - 1
+        kernel = torch.cat([made[:, 3 : 3 + reach], torch.zeros_like(made[:, :1]), made[:, 3 + reach :]], dim=1)
+        near = torch.stack([frames[max(0, min(last, i + k - reach))] for k in range(2 * reach + 1)], dim=1)
+        return frames[i] + made[:, :3] + 8 * ((near - frames[i, :, None]) * kernel[:, :, None]).sum(1)
 
 
 def leaky(x: Tensor) -> Tensor:

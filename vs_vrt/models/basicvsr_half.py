@@ -22,6 +22,7 @@ from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 
 FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise, and of the blur: flow is found there
 HALF = 2
+KERNEL_GAIN = 8.0  # weights of a kernel are near 1: learned as an eighth of that, they are as large as others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,11 @@ class BasicVSRHalf(RecurrentNetwork):
     """`(b t 3 h w) -> (b t 3 h w)`, or `(b t 4 h w)` with noise levels: RGB 0..1, sigma / 255; multiples of 4.
 
     Each frame's 2x2 pixels are the channels of one: no detail is lost on the way in, as it is where features are found
-    at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame. Neighbours
-    that no flow has moved show what has left a place, and what has come: where frames are sums, that is what they lack.
+    at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame.
+
+    Neighbours that no flow has moved show what has left a place, and what has come: where frames are sums, that is what
+    they lack. Each pixel weighs their differences from its frame by a kernel of its own (Mildenhall et al., arXiv
+    1712.02327, equation 4, in time alone), beside what is added as usual.
     """
 
     config_type = BasicVSRHalfConfig
@@ -57,7 +61,7 @@ class BasicVSRHalf(RecurrentNetwork):
         self.forward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
         self.upsample1 = PixelShufflePack(mid, config.tail_channels)
         self.conv_hr = conv3x3(config.tail_channels, config.tail_channels)
-        self.conv_last = conv3x3(config.tail_channels, 3)
+        self.conv_last = conv3x3(config.tail_channels, 3 + 2 * config.neighbours)
         self.flow_scale = FLOW_SCALE
         self.config = config
 
@@ -73,7 +77,17 @@ class BasicVSRHalf(RecurrentNetwork):
         pairs = ([*given(i), backward[last - i]] for i in range(keep.stop))
         for i, features in enumerate(propagate(self.forward_resblocks, pairs, to_next)):
             if i in keep:
-                yield in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF) + rgb[:, i]
+                conv = self.conv_last
+                made = in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF, conv.out_channels)
+                yield self.weighed(rgb, i, made[:, 3:]) + made[:, :3]
+
+    def weighed(self, rgb: Tensor, i: int, kernel: Tensor) -> Tensor:
+        """`(b t 3 h w), i, (b 2n h w) -> (b 3 h w)`: frame i, and weighed differences from `n` on either side."""
+        frame, last = rgb[:, i], rgb.shape[1] - 1
+        steps = [k for k in range(-self.config.neighbours, self.config.neighbours + 1) if k]
+        for step, weight in zip(steps, kernel.unbind(1), strict=True):
+            frame = frame + KERNEL_GAIN * weight[:, None] * (rgb[:, min(max(i + step, 0), last)] - rgb[:, i])
+        return frame
 
     def given(self, video: Tensor) -> Callable[[int], list[Tensor]]:
         """`(b t c h w) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before any other is restored.

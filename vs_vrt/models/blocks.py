@@ -161,15 +161,15 @@ class RecurrentNetwork(Network):
         return self.conv_last(lrelu(self.conv_hr(x)))  # type: ignore[no-any-return]
 
 
-def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int, scale: int = SCALE) -> Tensor:
-    """`(b c h w) -> (b 3 (h s) (w s))`: `tail` in bands of rows, as its `channels` feature maps of full size are large.
+def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int, scale: int = SCALE, made: int = 3) -> Tensor:
+    """`(b c h w) -> (b made (h s) (w s))`: `tail` in bands of rows, as `channels` feature maps of full size are large.
 
     A row of its output may look `HALO` rows of `x` beyond its own.
     """
     b, _, h, w = x.shape
     size = 4 * b * scale**2 * h * w * channels
     bands = max(1, min(math.ceil(size / BAND_BYTES), h // BAND_ROWS))
-    whole = x.new_empty(b, 3, scale * h, scale * w)
+    whole = x.new_empty(b, made, scale * h, scale * w)
     for band in range(bands):
         start, stop = band * h // bands, (band + 1) * h // bands
         above, below = min(HALO, start), min(HALO, h - stop)

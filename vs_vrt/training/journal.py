@@ -29,7 +29,7 @@ class Journal:
         self.checks: list[Check] = []
 
     def recent(self, count: int = 25) -> str:
-        """Of the last iterations: the mean loss, and the median gain, as one has no bounds where a clip lacks nothing."""
+        """Of the last iterations: the mean loss, and the median gain: one clip that lacks nothing has no bounds."""
         losses, gains = zip(*self.iterations[-count:], strict=True)
         return f"loss {mean(losses):.5f}, {median(gains):+.2f} dB"
 

@@ -127,8 +127,14 @@ DENOISE_COMPACT = replace(
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    num_frames=11,  # seven of them have three on either side, or nearly so
-    crop=(96, 112),
+    num_frames=13,  # seven of them have three on either side
+    crop=(80, 96),
+    picture=0.01,  # kernels that know nothing yet are silenced where they do harm
+    phases=(
+        Phase(iterations=250, learns="flow", crop=(192, 192)),
+        Phase(iterations=500, learns="all but flow"),
+        Phase(iterations=3_750),
+    ),
 )
 VRT_COMPACT = replace(COMPACT, num_frames=6)
 MANA_COMPACT = replace(
