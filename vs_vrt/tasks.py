@@ -91,7 +91,7 @@ DEBLUR_COMPACT = replace(
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
-    keys="ec191f892a924402ef3bc04ce70f99326836e7371183fb14e5e7e6c249ce6433",
+    keys="44076e1c137d1acd84862381066ee6c1ad8d04b0b1db737093bf5292c7540a6b",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
 

@@ -19,6 +19,12 @@ SIZES = {"mid_channels": 8, "num_blocks": 1, "tail_channels": 4, "flow_widths": 
 SMALL = BasicVSRHalfConfig(**SIZES, noise_level=True)  # type: ignore[arg-type]
 BLURRED = BasicVSRHalfConfig(**SIZES, neighbours=2)  # type: ignore[arg-type]
 TOLERANCE = 2e-5
+MEANS = (0.25, 0.5)  # how surely frames are means of 3, and of 5, here
+
+
+@pytest.fixture(autouse=True)
+def blended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(basicvsr_half, "blended", lambda video: torch.tensor(MEANS).expand(len(video), -1))
 
 
 def small(config: BasicVSRHalfConfig = SMALL) -> BasicVSRHalf:
@@ -68,6 +74,8 @@ class Reference:
         edge = self.config.neighbours
         wide = [pixels[0]] * edge + pixels + [pixels[-1]] * edge
         given = [torch.cat(wide[i : i + 2 * edge + 1], dim=1) for i in range(len(frames))]
+        if edge:
+            given = [torch.cat([g, *(g.new_full(g[:, :1].shape, sure) for sure in MEANS)], dim=1) for g in given]
         if self.config.noise_level:
             levels = video[0, :, None, 3:].double()
             given = [torch.cat([g, F.avg_pool2d(v**2, 2) ** 0.5], dim=1) for g, v in zip(given, levels, strict=True)]
@@ -91,7 +99,7 @@ class Reference:
         reach, last = self.config.neighbours, len(frames) - 1
         kernel = torch.cat([made[:, 3 : 3 + reach], torch.zeros_like(made[:, :1]), made[:, 3 + reach :]], dim=1)
         near = torch.stack([frames[max(0, min(last, i + k - reach))] for k in range(2 * reach + 1)], dim=1)
-        return frames[i] + made[:, :3] + 8 * ((near - frames[i, :, None]) * kernel[:, :, None]).sum(1)
+        return frames[i] + made[:, :3] + sum(MEANS) * 8 * ((near - frames[i, :, None]) * kernel[:, :, None]).sum(1)
 
 
 def leaky(x: Tensor) -> Tensor:
@@ -142,8 +150,18 @@ def test_the_recurrence_has_teeth(mutation: str, monkeypatch: pytest.MonkeyPatch
 
 def test_neighbours_have_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
     given = BasicVSRHalf.given
-    monkeypatch.setattr(BasicVSRHalf, "given", lambda self, video: given(self, video.flip(1)))
+    monkeypatch.setattr(BasicVSRHalf, "given", lambda self, video, means: given(self, video.flip(1), means))
     assert reference_error(BLURRED) > 100 * TOLERANCE
+
+
+def test_kernels_are_for_means_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, video = small(BLURRED), noisy()[:, :, :3]
+    torch.nn.init.zeros_(model.conv_last.weight[:3])
+    torch.nn.init.zeros_(model.conv_last.bias[:3])
+    with torch.no_grad():
+        assert error(model(video), video) > 0.01
+        monkeypatch.setattr(basicvsr_half, "blended", lambda video: torch.zeros(len(video), 2))
+        assert torch.equal(model(video), video)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (1, 8, 12), (3, 4, 36), (2, 20, 8)])

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from vs_vrt.models.blending import EXPOSURES, blended
 from vs_vrt.models.blocks import (
     PixelShufflePack,
     RecurrentNetwork,
@@ -44,9 +45,9 @@ class BasicVSRHalf(RecurrentNetwork):
     Each frame's 2x2 pixels are the channels of one: no detail is lost on the way in, as it is where features are found
     at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame.
 
-    Neighbours that no flow has moved show what has left a place, and what has come: where frames are sums, that is what
-    they lack. Each pixel weighs their differences from its frame by a kernel of its own (Mildenhall et al., arXiv
-    1712.02327, equation 4, in time alone), beside what is added as usual.
+    Neighbours that no flow has moved show what has left a place, and what has come: where frames are means of several,
+    that is what they lack. Then, and only then, each pixel weighs their differences from its frame by a kernel of its
+    own (Mildenhall et al., arXiv 1712.02327, equation 4, in time alone), beside what is added as usual.
     """
 
     config_type = BasicVSRHalfConfig
@@ -56,6 +57,7 @@ class BasicVSRHalf(RecurrentNetwork):
         config = config or BasicVSRHalfConfig()
         mid = config.mid_channels
         given = 3 * HALF**2 * (2 * config.neighbours + 1) + config.noise_level
+        given += len(EXPOSURES) if config.neighbours else 0
         self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
         self.backward_resblocks = ResidualBlocksWithInputConv(given + mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
@@ -68,7 +70,8 @@ class BasicVSRHalf(RecurrentNetwork):
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
         rgb = video[:, :, :3]
-        given = self.given(video)
+        means = self.means(video) if statistics is None else statistics["means"][None].to(video)
+        given = self.given(video, means)
         ways = self.neighbour_flows(self.small(video), range(video.shape[1]), statistics)
         to_previous, to_next = ([enlarge(flow) for flow in way] for way in ways)
         last = video.shape[1] - 1
@@ -79,7 +82,8 @@ class BasicVSRHalf(RecurrentNetwork):
             if i in keep:
                 conv = self.conv_last
                 made = in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF, conv.out_channels)
-                yield self.weighed(rgb, i, made[:, 3:]) + made[:, :3]
+                kernel = made[:, 3:] * means.sum(1)[:, None, None, None].clamp(max=1)
+                yield self.weighed(rgb, i, kernel) + made[:, :3]
 
     def weighed(self, rgb: Tensor, i: int, kernel: Tensor) -> Tensor:
         """`(b t 3 h w), i, (b 2n h w) -> (b 3 h w)`: frame i, and weighed differences from `n` on either side."""
@@ -89,18 +93,28 @@ class BasicVSRHalf(RecurrentNetwork):
             frame = frame + KERNEL_GAIN * weight[:, None] * (rgb[:, min(max(i + step, 0), last)] - rgb[:, i])
         return frame
 
-    def given(self, video: Tensor) -> Callable[[int], list[Tensor]]:
-        """`(b t c h w) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before any other is restored.
+    @override
+    def statistics(self, video: Tensor) -> Statistics:
+        """`(t c h w)`: `flow (2 t-1 2 h' w')`, and `means (e)`, whether frames are means of their neighbours."""
+        return {**super().statistics(video), "means": self.means(video[None])[0]}
+
+    def means(self, video: Tensor) -> Tensor:
+        """`(b t c h w) -> (b e)`: see `blended`; of a network that has no use for it, e is 0."""
+        return blended(video) if self.config.neighbours else video.new_zeros(len(video), 0)
+
+    def given(self, video: Tensor, means: Tensor) -> Callable[[int], list[Tensor]]:
+        """`(b t c h w), (b e) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before others are restored.
 
         The first frame and the last one are their own neighbours.
         """
         pixels = F.pixel_unshuffle(video[:, :, :3], HALF).unbind(1)
         levels = [[each] for each in level(video).unbind(1)] if self.config.noise_level else [[]] * len(pixels)
         reach = self.config.neighbours
+        flat = means[:, :, None, None].expand(-1, -1, *pixels[0].shape[-2:])
 
         def of(i: int) -> list[Tensor]:
             near = (min(max(n, 0), len(pixels) - 1) for n in range(i - reach, i + reach + 1))
-            return [*(pixels[n] for n in near), *levels[i]]
+            return [*(pixels[n] for n in near), *levels[i], flat]
 
         return of
 

@@ -19,10 +19,10 @@ from vs_vrt.ops.flow_warp import flow_warp
 from vs_vrt.state_dict import read
 from vs_vrt.training.reduction import bicubic_down, rounded
 
-EXPOSURES = (5, 5, 5, 5, 3)  # frames that motion blur is the mean of: mostly 5, or nothing is learned of either
+EXPOSURES = (3, 5)  # frames that motion blur is the mean of
 REACH = 3  # frames at each end that are used up
 SPACING = 3  # of exposures that share no frame
-SHARES = (0.7, 0.15, 0.15)  # of `motion`, `spaced` and `shake`
+SHARES = (0.5, 0.2, 0.3)  # of `motion`, `spaced` and `shake`
 SUBFRAMES = 9
 BLURRED = 2 / 3  # share of what is spaced: the rest is sharp, and is to stay so
 FLOW_EXPOSURE = (1.0, 2.0)  # in frames: no sub-frame is further away than a neighbour

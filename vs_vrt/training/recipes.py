@@ -127,9 +127,9 @@ DENOISE_COMPACT = replace(
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    num_frames=13,  # seven of them have three on either side
-    crop=(80, 96),
-    picture=0.01,  # kernels that know nothing yet are silenced where they do harm
+    num_frames=17,  # enough to tell what they are means of
+    crop=(64, 96),
+    picture=0.01,
     phases=(
         Phase(iterations=250, learns="flow", crop=(192, 192)),
         Phase(iterations=500, learns="all but flow"),
