@@ -91,6 +91,7 @@ DEBLUR_COMPACT = replace(
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
+    memory=Footprint(weights=1_692_652, pixel=401, frame_pixel=69),
     keys="44076e1c137d1acd84862381066ee6c1ad8d04b0b1db737093bf5292c7540a6b",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
