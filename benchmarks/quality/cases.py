@@ -7,11 +7,15 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
+
+from vs_vrt.training.compression import compressed
 
 from . import classic
 from .clips import SCALE, Frames, array, bicubic, source
 
 EXPOSURE = 5  # frames that motion blur is the mean of
+RATE_FACTOR = 37
 MOVING = ("butterfly", "davis_bmx-trees", "davis_breakdance", "davis_parkour")
 LARGE_MOTION = ("butterfly", "davis_bmx-trees", "davis_parkour")
 
@@ -48,6 +52,13 @@ def noisy(sigma: int, clean: Frames) -> Frames:
     return found
 
 
+def coarse(clean: Frames) -> Frames:
+    """H.264 of a constant rate factor at which blocks show."""
+    video = torch.from_numpy(clean).permute(0, 3, 1, 2).float() / 255
+    levels = 255 * compressed(video, "h264", RATE_FACTOR)
+    return np.asarray(levels.round().byte().permute(0, 2, 3, 1).numpy())
+
+
 def blurred(clean: Frames) -> Frames:
     """The mean of `EXPOSURE` neighbours; the truth is the middle one."""
     count = len(clean) - EXPOSURE + 1
@@ -71,5 +82,6 @@ def denoising(sigma: int) -> Case:
 CASES = (
     Case(name="sr4", task="sr4", degrade=reduced, methods=classic.UPSAMPLERS),
     *map(denoising, (10, 25, 50)),
+    Case(name="decompress", task="decompress", degrade=coarse, methods=classic.denoisers(6)[:3]),
     Case(name="deblur", task="deblur", degrade=blurred, methods=classic.SHARPENERS, reach=EXPOSURE // 2, clips=MOVING),
 )

@@ -60,6 +60,15 @@ def test_blur_is_the_mean_of_five_frames_around_the_truth() -> None:
     assert [int(frame.max()) for frame in deblur.truth(clean)] == [50, 60]
 
 
+def test_compression_takes_detail_and_keeps_colours() -> None:
+    clean = moving(4)
+    decompress = next(case for case in cases.CASES if case.name == "decompress")
+    found = decompress.degrade(clean)
+    assert found.shape == clean.shape
+    assert 15 < metrics.psnr(found, clean) < 36
+    assert np.abs(found.mean((0, 1, 2)) - clean.mean((0, 1, 2))).max() < 3
+
+
 def test_structural_similarity_is_that_of_the_package() -> None:
     a = RANDOM.uniform(0, 255, (40, 50))
     b = np.clip(a + RANDOM.normal(0, 20, a.shape), 0, 255)
