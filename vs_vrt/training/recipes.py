@@ -99,7 +99,7 @@ COMPACT = Recipe(
     phases=(
         Phase(iterations=500, learns="flow"),
         Phase(iterations=500, learns="all but flow"),
-        Phase(iterations=9_000),
+        Phase(iterations=6_000),
     ),
     batch=2,
     num_frames=7,
@@ -121,7 +121,7 @@ DENOISE_COMPACT = replace(
     phases=(
         Phase(iterations=500, learns="flow", crop=(256, 256)),
         Phase(iterations=500, learns="all but flow"),
-        Phase(iterations=4_000),
+        Phase(iterations=3_000),
     ),
 )
 DEBLUR_COMPACT = replace(
