@@ -80,18 +80,24 @@ class BasicVSRHalf(RecurrentNetwork):
         pairs = ([*given(i), backward[last - i]] for i in range(keep.stop))
         for i, features in enumerate(propagate(self.forward_resblocks, pairs, to_next)):
             if i in keep:
-                conv = self.conv_last
-                made = in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF, conv.out_channels)
+                wide, count = self.conv_hr.out_channels, self.conv_last.out_channels
+                made = in_bands(self._upsample_band, features, wide, HALF, count)
                 kernel = made[:, 3:] * means.sum(1)[:, None, None, None].clamp(max=1)
                 yield self.weighed(rgb, i, kernel) + made[:, :3]
 
     def weighed(self, rgb: Tensor, i: int, kernel: Tensor) -> Tensor:
         """`(b t 3 h w), i, (b 2n h w) -> (b 3 h w)`: frame i, and weighed differences from `n` on either side."""
-        frame, last = rgb[:, i], rgb.shape[1] - 1
-        steps = [k for k in range(-self.config.neighbours, self.config.neighbours + 1) if k]
-        for step, weight in zip(steps, kernel.unbind(1), strict=True):
-            frame = frame + KERNEL_GAIN * weight[:, None] * (rgb[:, min(max(i + step, 0), last)] - rgb[:, i])
+        frame = rgb[:, i]
+        others = self.near(i, rgb.shape[1])
+        del others[self.config.neighbours]
+        for n, weight in zip(others, kernel.unbind(1), strict=True):
+            frame = frame + KERNEL_GAIN * weight[:, None] * (rgb[:, n] - rgb[:, i])
         return frame
+
+    def near(self, i: int, count: int) -> list[int]:
+        """Frame i of `count` amid its neighbours: the first and the last one stand for what lies beyond them."""
+        reach = self.config.neighbours
+        return [min(max(n, 0), count - 1) for n in range(i - reach, i + reach + 1)]
 
     @override
     def statistics(self, video: Tensor) -> Statistics:
@@ -103,18 +109,13 @@ class BasicVSRHalf(RecurrentNetwork):
         return blended(video) if self.config.neighbours else video.new_zeros(len(video), 0)
 
     def given(self, video: Tensor, means: Tensor) -> Callable[[int], list[Tensor]]:
-        """`(b t c h w), (b e) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before others are restored.
-
-        The first frame and the last one are their own neighbours.
-        """
+        """`(b t c h w), (b e) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before any is restored."""
         pixels = F.pixel_unshuffle(video[:, :, :3], HALF).unbind(1)
         levels = [[each] for each in level(video).unbind(1)] if self.config.noise_level else [[]] * len(pixels)
-        reach = self.config.neighbours
         flat = means[:, :, None, None].expand(-1, -1, *pixels[0].shape[-2:])
 
         def of(i: int) -> list[Tensor]:
-            near = (min(max(n, 0), len(pixels) - 1) for n in range(i - reach, i + reach + 1))
-            return [*(pixels[n] for n in near), *levels[i], flat]
+            return [*(pixels[n] for n in self.near(i, len(pixels))), *levels[i], flat]
 
         return of
 
