@@ -49,7 +49,8 @@ def main(
     clip = clip.std.SetFrameProps(_Matrix=1, _SceneChangePrev=0, _SceneChangeNext=0)
     device = resolve(None)
     restorer = load_restorer(row, locate(row, None), device, choose_precision(precision, row, device))
-    video = torch.rand(row.length + 2 * row.overlap, 3, height, width)
+    channels = 3 if row.sigma is None else 4
+    video = torch.rand(row.length + 2 * row.overlap, channels, height, width)
     keep = range(row.overlap, row.overlap + row.length)
     uncut = [False] * (len(video) - 1)
 
@@ -63,8 +64,8 @@ def main(
                 del frame
 
     # On the device's own thread, as the plugin does: a second pool of OpenMP threads would slow both down.
-    run(device, engine)
-    pairs = [(seconds(plugin), seconds(lambda: run(device, engine))) for _ in range(repeats)]
+    run(device, 0, engine)
+    pairs = [(seconds(plugin), seconds(lambda: run(device, 0, engine))) for _ in range(repeats)]
     through, alone = (statistics.median(each) for each in zip(*pairs, strict=True))
     result = {
         "model": model,

@@ -3,7 +3,7 @@
     python -m benchmarks.warmup measure FOLDER [--lengths 30,10] [--warmups 0,1,2,3,4,8,16] [--only CLIP]
     python -m benchmarks.warmup draw
 
-FOLDER holds video files and folders of images; truth and input are made as in benchmarks/quality.py, of the first 100
+FOLDER holds video files and folders of images; truth and input are made as in benchmarks/quality, of the first 100
 frames and the middle of the picture, so that it takes minutes. A clip is restored as a whole, and in segments of
 `length` frames that read `warmup` frames more on each side. Compared are the segments with the whole: how much PSNR of
 Y they lose against the truth, how close they come to the whole itself, and how much more than the whole's their picture

@@ -136,7 +136,17 @@ DEBLUR_COMPACT = replace(
         Phase(iterations=3_750),
     ),
 )
-VRT_COMPACT = replace(COMPACT, num_frames=6)
+VRT_COMPACT = replace(
+    COMPACT,
+    batch=1,
+    num_frames=6,
+    muon_rate=0.005,
+    phases=(
+        Phase(iterations=300, learns="flow"),
+        Phase(iterations=300, learns="all but flow"),
+        Phase(iterations=2_400),
+    ),
+)
 MANA_COMPACT = replace(
     COMPACT,
     phases=(
