@@ -81,7 +81,7 @@ DENOISE_COMPACT = replace(
     suits=f"Gaussian noise of known strength, sigma up to 50; {SMALL}",
     checkpoint="denoise-compact.safetensors",
     memory=Footprint(weights=1_478_932, pixel=328, frame_pixel=74),
-    keys="d5772e26410d9b337fe6686b8a14f70449c77fbaa276deb722d3aa78cf73472e",
+    keys="f4616c6fdfb48ee70a129282ed0a0cfb46f8b4642549d1a195472118f17e45e6",
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
@@ -92,7 +92,7 @@ DEBLUR_COMPACT = replace(
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
     memory=Footprint(weights=1_692_652, pixel=401, frame_pixel=69),
-    keys="44076e1c137d1acd84862381066ee6c1ad8d04b0b1db737093bf5292c7540a6b",
+    keys="037de1020a100fbce1543ec95a6c16915575edca8d9a13c0c0508003c0aa36c8",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
 

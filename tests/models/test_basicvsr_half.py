@@ -63,10 +63,10 @@ class Reference:
         return x + self.conv(f"{name}.main.2.0.conv2", self.conv(f"{name}.main.2.0.conv1", x).clamp(min=0))
 
     def moved(self, state: Tensor, here: Tensor, there: Tensor) -> Tensor:
-        """The features of the frame `there`, as they lie in the frame `here`."""
+        """The features of the frame `there`, as they lie there, and as they lie in the frame `here`."""
         means = [rearrange(each, "b c (h y) (w x) -> b c h w (y x)", y=4, x=4).mean(-1) for each in (here, there)]
         flow = 2 * F.interpolate(self.spynet(*means), scale_factor=2, mode="bilinear", align_corners=False)
-        return bilinear(state, flow)
+        return torch.cat([state, bilinear(state, flow)], dim=1)
 
     def __call__(self, video: Tensor) -> Tensor:
         frames = video[0, :, None, :3].double()
@@ -80,7 +80,7 @@ class Reference:
             levels = video[0, :, None, 3:].double()
             given = [torch.cat([g, F.avg_pool2d(v**2, 2) ** 0.5], dim=1) for g, v in zip(given, levels, strict=True)]
         mid = self.weights["upsample1.upsample_conv.weight"].shape[1]
-        nothing = given[0].new_zeros(1, mid, *given[0].shape[2:])
+        nothing = given[0].new_zeros(1, 2 * mid, *given[0].shape[2:])
 
         def later(i: int) -> Tensor:
             state = nothing if i + 1 == len(frames) else self.moved(later(i + 1), frames[i], frames[i + 1])

@@ -45,6 +45,9 @@ class BasicVSRHalf(RecurrentNetwork):
     Each frame's 2x2 pixels are the channels of one: no detail is lost on the way in, as it is where features are found
     at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame.
 
+    What is known from frames before comes warped, and as it lies: each warp resamples, and what is at rest would lose
+    a little detail with every frame.
+
     Neighbours that no flow has moved show what has left a place, and what has come: where frames are means of several,
     that is what they lack. Then, and only then, each pixel weighs their differences from its frame by a kernel of its
     own (Mildenhall et al., arXiv 1712.02327, equation 4, in time alone), beside what is added as usual.
@@ -59,8 +62,8 @@ class BasicVSRHalf(RecurrentNetwork):
         given = 3 * HALF**2 * (2 * config.neighbours + 1) + config.noise_level
         given += len(EXPOSURES) if config.neighbours else 0
         self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
-        self.backward_resblocks = ResidualBlocksWithInputConv(given + mid, mid, config.num_blocks)
-        self.forward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
+        self.backward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
+        self.forward_resblocks = ResidualBlocksWithInputConv(given + 3 * mid, mid, config.num_blocks)
         self.upsample1 = PixelShufflePack(mid, config.tail_channels)
         self.conv_hr = conv3x3(config.tail_channels, config.tail_channels)
         self.conv_last = conv3x3(config.tail_channels, 3 + 2 * config.neighbours)
@@ -76,9 +79,9 @@ class BasicVSRHalf(RecurrentNetwork):
         to_previous, to_next = ([enlarge(flow) for flow in way] for way in ways)
         last = video.shape[1] - 1
         order = (given(i) for i in range(last, -1, -1))
-        backward = list(propagate(self.backward_resblocks, order, to_previous[::-1]))
+        backward = list(propagate(self.backward_resblocks, order, to_previous[::-1], unmoved=True))
         pairs = ([*given(i), backward[last - i]] for i in range(keep.stop))
-        for i, features in enumerate(propagate(self.forward_resblocks, pairs, to_next)):
+        for i, features in enumerate(propagate(self.forward_resblocks, pairs, to_next, unmoved=True)):
             if i in keep:
                 wide, count = self.conv_hr.out_channels, self.conv_last.out_channels
                 made = in_bands(self._upsample_band, features, wide, HALF, count)

@@ -188,14 +188,18 @@ def propagate(
     inputs: Iterable[Sequence[Tensor]],
     flows: Sequence[Tensor],
     refill: Callable[[int, Tensor], Tensor] = lambda _, state: state,
+    *,
+    unmoved: bool = False,
 ) -> Iterator[Tensor]:
     """`t x [(b c' h w)], t-1 x (b 2 h w) -> t x (b c h w)`: one recurrent pass; `flows[i]` warps step i to step i + 1.
 
-    `refill` may renew the warped history of a step before the trunk sees it beside the step's inputs.
+    `refill` may renew the warped history of a step before the trunk sees it beside the step's inputs. With `unmoved`
+    the trunk also sees that history as it was before.
     """
     state: Tensor | None = None
     for i, parts in enumerate(inputs):
         b, _, h, w = parts[0].shape
-        state = parts[0].new_zeros(b, trunk.out_channels, h, w) if state is None else flow_warp(state, flows[i - 1])
-        state = trunk(torch.cat([*parts, refill(i, state)], dim=1))
+        before = parts[0].new_zeros(b, trunk.out_channels, h, w) if state is None else state
+        moved = before if state is None else flow_warp(state, flows[i - 1])
+        state = trunk(torch.cat([*parts, *([before] if unmoved else []), refill(i, moved)], dim=1))
         yield state

@@ -81,26 +81,28 @@ class Footage:
         frames = np.array([len(clip) for clip in clips], dtype=np.float64)
         self.shares = frames / frames.sum()
 
-    def check(self, size: tuple[int, int]) -> None:
-        """Leaves out clips without room for pieces of (h, w) pixels. Raises `ArgumentError` where none has it."""
-        large = [clip for clip in self.clips if clip.shape[1] >= size[0] and clip.shape[2] >= size[1]]
+    def check(self, side: int) -> None:
+        """Leaves out clips without room for pieces of that side in pixels. Raises `ArgumentError` where none has it."""
+        large = [clip for clip in self.clips if min(clip.shape[1:3]) >= side]
         if not large:
             raise ArgumentError(
-                f"all clips of {self.folder} are smaller than the crops; `footage of {size[1]}x{size[0]} at least`"
+                f"all clips of {self.folder} are smaller than the crops; `footage of {side}x{side} at least`"
             )
         if left := len(self.clips) - len(large):
             log.info(
-                "left out %d of %d clips, which are smaller than crops of %dx%d", left, len(self.clips), *size[::-1]
+                "left out %d of %d clips, which are smaller than crops of %dx%d", left, len(self.clips), side, side
             )
             self.use(large)
 
     def piece(self, rng: np.random.Generator, num_frames: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """`-> (t h w 3)`: (h, w) pixels of `num_frames` neighbouring frames, from a place and time that `rng` chooses.
 
-        Each frame of the footage is as likely as any other.
+        Each frame of the footage is as likely as any other. Half of the pieces lie on their side.
         """
         clip = self.clips[int(rng.choice(len(self.clips), p=self.shares))]
-        return augment(crop(clip, num_frames, size, rng), rng)
+        turned = rng.random() < 0.5
+        piece = crop(clip, num_frames, size[::-1] if turned else size, rng)
+        return augment(rearrange(piece, "t h w c -> t w h c") if turned else piece, rng)
 
 
 def crop(clip: Clip, num_frames: int, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -133,13 +135,8 @@ def path(num_frames: int, room: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def augment(clip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """`(t h w 3) -> (t h w 3)`: time reversal and mirror images, each with probability one half.
-
-    Square clips are transposed too, which makes quarter turns of them.
-    """
+    """`(t h w 3) -> (t h w 3)`: time reversal and mirror images, each with probability one half."""
     for axis in (0, 1, 2):
         if rng.random() < 0.5:
             clip = np.flip(clip, axis)
-    if clip.shape[1] == clip.shape[2] and rng.random() < 0.5:
-        clip = rearrange(clip, "t h w c -> t w h c")
     return np.ascontiguousarray(clip)

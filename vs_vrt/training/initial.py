@@ -7,7 +7,8 @@ from vs_vrt.models.network import Network
 
 # The last layers of residual branches begin with a tenth of the usual weights, so that the network begins as doing
 # nothing, or as plain enlargement (the practice of EDSR and BasicVSR); offsets and masks begin where flow points.
-LAST = ("conv2.weight", "basic_module.4.conv.weight", "basic_module.8.weight")
+FLOW = ("basic_module.4.conv.weight", "basic_module.8.weight")  # of a level, by either name
+LAST = ("conv2.weight", *FLOW)
 PICTURE = "conv_last.weight"
 OFFSETS = "conv_offset.6.weight"
 

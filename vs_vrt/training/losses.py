@@ -13,7 +13,7 @@ def charbonnier(a: Tensor, b: Tensor, epsilon: float = 1e-6) -> Tensor:
     return torch.sqrt((a - b) ** 2 + epsilon**2).mean()
 
 
-def photometric(reference: Tensor, neighbour: Tensor, flow: Tensor, smoothness: float = 0.002) -> Tensor:
+def photometric(reference: Tensor, neighbour: Tensor, flow: Tensor, smoothness: float = 0.001) -> Tensor:
     """`(b 3 h w), (b 3 h w), (b 2 h w) -> ()`: how badly the warped neighbour matches, plus a price on bent flow.
 
     It teaches a flow network without true flows. The price keeps flat regions, where any flow matches, at rest.

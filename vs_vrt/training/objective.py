@@ -9,7 +9,7 @@ from vs_vrt.models.blocks import RecurrentNetwork
 from vs_vrt.models.mana import MANA
 from vs_vrt.models.network import Network
 from vs_vrt.models.realbasicvsr import RealBasicVSR
-from vs_vrt.models.spynet import SpyNet
+from vs_vrt.models.spynet import LEVELS, SpyNet
 from vs_vrt.training.losses import charbonnier, photometric
 from vs_vrt.training.recipe import Learns
 
@@ -52,16 +52,20 @@ class Objective(nn.Module):
         """`(b t c h w), (b t 3 h' w') -> ()`: how badly neighbours match when warped, in both directions.
 
         Flow is found in what is given; whether it fits is seen best in clean frames of that size, where there are any.
+        At every level of the pyramid by itself (in SpyNet's paper they learn one after another): through the finest
+        one alone, the coarse ones learn next to nothing.
         """
         flow = next(module for module in self.network.modules() if isinstance(module, SpyNet))
         same = inputs.shape[-2:] == truth.shape[-2:]
         seen, clean = (self.small(video) for video in (inputs, truth if same else inputs))
-        ways = (slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))
+        scales = [2**i for i in range(LEVELS) if 2 * 2**i <= min(seen.shape[-2:])]  # two pixels at least, to bend
         losses = []
-        for here, there in ways:
+        for here, there in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
             with torch.autocast(inputs.device.type, enabled=False):
-                found = flow(flat(seen[:, here]), flat(seen[:, there]))
-            losses.append(photometric(flat(clean[:, here]), flat(clean[:, there]), found))
+                found = flow.flows(flat(seen[:, here]), flat(seen[:, there]), scales)
+            for scale, each in zip(scales, found, strict=True):
+                a, b = (F.avg_pool2d(flat(clean[:, which]), scale) for which in (here, there))
+                losses.append(photometric(a, b, each))
         return torch.stack(losses).sum()
 
     def small(self, video: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vs_vrt.training.initial import FLOW
 from vs_vrt.training.recipe import Learns, Recipe
 
 MOMENTUM = 0.95
@@ -23,7 +24,7 @@ class Optimiser:
         parts: dict[tuple[Learns, bool], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             part = part_of(name)
-            by_muon = bool(recipe.muon_rate) and part == "all" and suits_muon(name, parameter)
+            by_muon = bool(recipe.muon_rate) and part != "memory" and suits_muon(name, parameter)
             parts.setdefault((part, by_muon), []).append(parameter)
         groups = [{"params": members, "part": part, "muon": muon} for (part, muon), members in parts.items()]
         self.optimisers: list[torch.optim.Optimizer] = [
@@ -38,10 +39,9 @@ class Optimiser:
         share = recipe.share(iteration)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                flow = recipe.flow_rate if group["part"] == "flow" else 1.0
-                group["lr"] = share * (recipe.muon_rate if group["muon"] else recipe.learning_rate * flow)
-                if learns == "flow":
-                    group["lr"] = recipe.flow_alone_rate
+                rate = recipe.flow_alone_rate if learns == "flow" else recipe.learning_rate
+                slower = recipe.flow_rate if group["part"] == "flow" and learns != "flow" else 1.0
+                group["lr"] = share * slower * (recipe.muon_rate if group["muon"] else rate)
                 for parameter in group["params"]:
                     parameter.requires_grad_(learning(group["part"], learns))
             optimiser.zero_grad(set_to_none=True)
@@ -78,8 +78,8 @@ def learning(part: Learns, learns: Learns) -> bool:
 
 
 def suits_muon(name: str, parameter: Tensor) -> bool:
-    """Whether a parameter maps features to features: neither a vector, nor a table, nor what makes the picture."""
-    return parameter.ndim > 1 and "conv_last" not in name and not name.endswith("bias_table")
+    """Whether a parameter maps features to features: neither a vector, nor a table, nor what makes picture or flow."""
+    return parameter.ndim > 1 and not name.endswith(("conv_last.weight", "bias_table", *FLOW))
 
 
 class Muon(torch.optim.Optimizer):

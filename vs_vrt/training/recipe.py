@@ -24,6 +24,7 @@ class Phase:
     iterations: int
     learns: Learns = "all"
     crop: tuple[int, int] | None = None  # instead of the recipe's
+    num_frames: int | None = None  # instead of the recipe's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class Recipe:
     schedule: Schedule = "cosine"
     warm_up: int = 0  # iterations in which the rate rises
     flow_rate: float = 1.0  # of the flow network, as a share of the learning rate
-    flow_alone_rate: float = 1e-3  # where it learns alone
+    flow_alone_rate: float = 1e-3  # of Adam, where it learns alone; it falls to zero along half a cosine
     epsilon: float = 1e-6  # of the Charbonnier loss, in 0..1; 0 makes it L1
     picture: float = 0.1  # share of the usual weights that the layer begins with which makes the picture
     gradient_norm: float | None = None  # longer gradients are shortened
@@ -64,8 +65,10 @@ class Recipe:
         return self.phases[-1]
 
     def share(self, iteration: int) -> float:
-        """Of the learning rate, once the flow network has learned alone."""
+        """Of the learning rate: where the flow network learns alone, and from the end of that on."""
         alone = sum(phase.iterations for phase in self.phases if phase.learns == "flow")
+        if iteration < alone:
+            return 0.5 * (1 + math.cos(math.pi * iteration / alone))
         passed, whole = iteration - alone, self.iterations - alone
         rise = min(1.0, (passed + 1) / (self.warm_up + 1))
         if self.schedule == "cosine":
@@ -78,6 +81,10 @@ class Recipe:
         """Height and width of the degraded input; transposed at every other iteration."""
         h, w = self.phase(iteration).crop or self.crop
         return (h, w) if iteration % 2 == 0 else (w, h)
+
+    def frames_of(self, iteration: int) -> int:
+        """How many frames a clip has."""
+        return self.phase(iteration).num_frames or self.num_frames
 
     @property
     def largest(self) -> int:
@@ -115,6 +122,11 @@ class Recipe:
         same = replace(self, phases=other.phases) == other and iterations <= self.iterations
         return same and all(self.at(i) == other.at(i) for i in range(iterations))
 
-    def at(self, iteration: int) -> tuple[Learns, tuple[int, int], float]:
+    def at(self, iteration: int) -> tuple[Learns, tuple[int, int], int, float]:
         """All that is particular to an iteration."""
-        return self.phase(iteration).learns, self.crop_of(iteration), self.share(iteration)
+        return (
+            self.phase(iteration).learns,
+            self.crop_of(iteration),
+            self.frames_of(iteration),
+            self.share(iteration),
+        )

@@ -93,13 +93,14 @@ MANA = Recipe(
     epsilon=0.0,
 )
 
-# Small networks, and hours rather than weeks: Muon, larger rates, and a schedule that may be cut short.
+# Small networks, and hours rather than weeks: Muon, larger rates, and a schedule that may be cut short. Flow learns
+# well first, as what follows would learn to do without a bad one, and at the end by small steps, BasicVSR's.
 COMPACT = Recipe(
     degradation="bicubic",
     phases=(
-        Phase(iterations=500, learns="flow"),
-        Phase(iterations=500, learns="all but flow"),
-        Phase(iterations=6_000),
+        Phase(iterations=4_000, learns="flow", crop=(64, 80), num_frames=2),
+        Phase(iterations=4_500, learns="all but flow"),
+        Phase(iterations=2_500),
     ),
     batch=2,
     num_frames=7,
@@ -108,21 +109,18 @@ COMPACT = Recipe(
     muon_rate=0.01,
     schedule="trapezoid",
     warm_up=100,
-    flow_rate=0.25,
+    flow_rate=0.025,
     gradient_norm=1.0,
 )
+FLOW_SMALLER = Phase(iterations=4_000, learns="flow", crop=(256, 256), num_frames=3)  # found in a quarter of the size
 DENOISE_COMPACT = replace(
     COMPACT,
     degradation="known-noise",
-    batch=1,  # of large crops: flow is found in a quarter of their size
+    batch=1,  # of large crops
     crop=(128, 128),
     patterns=0.15,
     muon_rate=0.005,
-    phases=(
-        Phase(iterations=500, learns="flow", crop=(256, 256)),
-        Phase(iterations=500, learns="all but flow"),
-        Phase(iterations=3_000),
-    ),
+    phases=(FLOW_SMALLER, Phase(iterations=2_500, learns="all but flow"), Phase(iterations=1_500)),
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
@@ -130,11 +128,6 @@ DEBLUR_COMPACT = replace(
     num_frames=17,  # enough to tell what they are means of
     crop=(64, 96),
     picture=0.01,
-    phases=(
-        Phase(iterations=250, learns="flow", crop=(192, 192)),
-        Phase(iterations=500, learns="all but flow"),
-        Phase(iterations=3_750),
-    ),
 )
 VRT_COMPACT = replace(
     COMPACT,
@@ -142,20 +135,22 @@ VRT_COMPACT = replace(
     num_frames=6,
     muon_rate=0.005,
     phases=(
-        Phase(iterations=300, learns="flow"),
-        Phase(iterations=300, learns="all but flow"),
-        Phase(iterations=2_400),
+        Phase(iterations=4_000, learns="flow", crop=(64, 80), num_frames=3),
+        Phase(iterations=1_600, learns="all but flow"),
+        Phase(iterations=900),
     ),
 )
 MANA_COMPACT = replace(
     COMPACT,
+    batch=1,
+    num_frames=9,  # three have three on either side
+    crop=(32, 32),  # attention between all pixels: the cost of a step grows with the square of their number
+    muon_rate=0.005,
     phases=(
-        Phase(iterations=3_000, learns="all but memory"),
-        Phase(iterations=300, learns="memory"),
-        Phase(iterations=1_700),
+        Phase(iterations=2_000, learns="all but memory"),
+        Phase(iterations=200, learns="memory"),
+        Phase(iterations=800),
     ),
-    num_frames=11,  # five have three on either side
-    crop=(32, 32),
 )
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(

@@ -164,7 +164,7 @@ def load_footage(folder: Path, recipe: Recipe, share: float) -> Footage:
     """The clips of a folder. Raises `ArgumentError` where there are none, or all are too small."""
     footage = Footage(folder, share)
     side = recipe.largest * DEGRADATIONS[recipe.degradation].scale
-    footage.check((side, side))
+    footage.check(side)
     return footage
 
 

@@ -24,11 +24,11 @@ type Video = NDArray[np.uint8]  # (t h w 3)
 
 
 class Validation:
-    """Some pieces of footage, spoiled as the recipe says."""
+    """Some pieces of footage, spoiled as the recipe's last phase does."""
 
     def __init__(self, footage: Footage, recipe: Recipe) -> None:
-        pieces = Batches(footage=footage, recipe=replace(recipe, seed=SEED, batch=PIECES, mirror=False))
-        self.inputs, self.truth = pieces(0)
+        last = replace(recipe, phases=recipe.phases[-1:], seed=SEED, batch=PIECES, mirror=False)
+        self.inputs, self.truth = Batches(footage=footage, recipe=last)(0)
 
     def __call__(self, network: Network) -> tuple[float, float, NDArray[np.uint8]]:
         """PSNR of Y in dB, of what is given and of what is made of it, and a picture `(h w 3)`.
