@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from vs_vrt import checkpoint
@@ -58,6 +58,8 @@ def test_model_and_folder_follow_from_the_checkpoint(monkeypatch: pytest.MonkeyP
     ]
     bundled = str(checkpoint.BUNDLED / COMPACT.checkpoint)
     assert model_of(bundled) == "basicvsr-compact"
+    save_file(load_file(tmp_path / "mine.safetensors"), tmp_path / "said.safetensors", {"model": "basicvsr-vimeo"})
+    assert model_of(str(tmp_path / "said.safetensors")) == "basicvsr-vimeo"
     with pytest.raises(CheckpointError, match=r"mine\.safetensors does not say .*; `--model basicvsr` or"):
         model_of(str(tmp_path / "mine.safetensors"))
 

@@ -35,6 +35,21 @@ def test_what_is_bundled_stands_first_in_its_task() -> None:
         assert bundled == sorted(bundled, reverse=True)
 
 
+def test_each_checkpoint_of_the_wheel_has_a_card() -> None:
+    for row in TASKS:
+        if row.bundled:
+            card = (BUNDLED / row.checkpoint).with_suffix(".md").read_text()
+            assert card.startswith(f"# {row.model}\n")
+            for part in ("Figures", "Recipe", "Data", "Known failures"):
+                assert f"\n## {part}\n" in card
+
+
+def test_the_wheel_stays_small() -> None:
+    sizes = [(BUNDLED / row.checkpoint).stat().st_size for row in TASKS if row.bundled]
+    assert max(sizes) <= 6_000_000
+    assert sum(sizes) <= 20_000_000
+
+
 def test_what_is_not_trained_yet_waits_outside_the_table() -> None:
     """And what is bundled is in the package."""
     assert [row.model for row in TASKS if row.bundled and not (BUNDLED / row.checkpoint).is_file()] == []

@@ -22,9 +22,10 @@ type Codec = Literal["jpeg", "h264"]
 
 
 def footage(folder: Path) -> list[Path]:
-    """Video files and folders of images below `folder`, sorted: each is one clip."""
+    """Video files and folders of images in `folder`, sorted: each is one clip. Else `folder`, if it holds images."""
     entries = sorted(folder.iterdir())
-    return [entry for entry in entries if entry.suffix.lower() in VIDEO_SUFFIXES or is_image_folder(entry)]
+    found = [entry for entry in entries if entry.suffix.lower() in VIDEO_SUFFIXES or is_image_folder(entry)]
+    return found or [folder] * is_image_folder(folder)
 
 
 def is_image_folder(path: Path) -> bool:

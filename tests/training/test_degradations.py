@@ -264,6 +264,15 @@ def test_real_is_worse_than_blur_and_reduction_alone() -> None:
     assert max(errors) > 3 * min(errors)
 
 
+def test_real_leaves_things_where_they_are() -> None:
+    """A slope of brightness, made four times smaller, is the means of 4x4 pixels; blur and noise move it nowhere."""
+    ramp = torch.linspace(0, 1, 128).expand(4, 3, 128, 128)
+    for video in (ramp, ramp.transpose(-1, -2)):
+        made = torch.stack([DEGRADATIONS["real"].make(video, generator(seed))[0] for seed in range(12)])
+        wrong = (made - F.avg_pool2d(video, 4))[..., 8:-8, 8:-8].mean()
+        assert abs(float(wrong)) < 0.75 / 127  # pixels of the large frame
+
+
 def test_the_shutter_is_open_evenly_around_the_frame() -> None:
     times = instants(1.6)
     assert (times[0], times[SUBFRAMES // 2], times[-1]) == (-0.8, 0, 0.8)

@@ -168,6 +168,16 @@ def test_a_file_that_breaks_off_is_named(tmp_path: Path, share: float) -> None:
         Footage(tmp_path, share).piece(np.random.default_rng(0), 2, (8, 8))
 
 
+def test_a_file_that_breaks_off_costs_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_folder(tmp_path / "clip", 2)
+    write_folder(tmp_path / "other", 2, first=20)
+    (tmp_path / "clip" / "01.png").write_bytes((tmp_path / "clip" / "01.png").read_bytes()[:60])
+    runs = [[Footage(tmp_path, 0).piece(np.random.default_rng(i), 2, (8, 8)) for i in range(9)] for _ in range(2)]
+    assert np.array_equal(*runs)
+    assert min(int(piece[..., 0].min()) for piece in runs[0]) == 20
+    assert "01.png cannot be read" in caplog.text
+
+
 def test_a_video_without_frames_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420jpeg\n")
     with pytest.raises(ClipError, match=r"empty\.y4m holds no frames; `remove it, or get it again`$"):

@@ -16,13 +16,15 @@ from safetensors.torch import load_file, save_file
 from tests.support import check_grammar
 from tests.training.tiny import CONFIG, RECIPE, write_clip
 from vs_vrt import checkpoint
-from vs_vrt.errors import ArgumentError, CheckpointError, VrtError
+from vs_vrt.errors import ArgumentError, CheckpointError, OutOfMemory, VrtError
 from vs_vrt.restorer import build
 from vs_vrt.tasks import COMPACT
 from vs_vrt.training import loop
 from vs_vrt.training import run as module
 from vs_vrt.training.interruption import interruptible
+from vs_vrt.training.loop import Trainer
 from vs_vrt.training.recipe import Phase
+from vs_vrt.training.recipes import COMPACT as COMPACT_RECIPE
 from vs_vrt.training.run import Run, begin, choose_recipe, row_of, train
 
 SMALL = replace(COMPACT, config=vars(CONFIG))
@@ -132,6 +134,8 @@ def test_everything_that_is_drawn_at_random_is_seeded(data: Path, tmp_path: Path
         ({"seed": 1 << 70}, "cannot be; `--seed` from 0 to"),
         ({"iterations": 1000}, "`--factor` shortens all"),
         ({"seed": -1}, "seed -1 cannot be; `--seed` from 0"),
+        ({"batch": 0}, "batch 0 cannot be; `--batch` above 0"),
+        ({"model": "mana", "start": "published"}, "cannot be downloaded; `--from FILE`"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -141,6 +145,25 @@ def test_what_cannot_be_is_refused_in_one_line(
         train(run_of(data, tmp_path / "run", **changes), Event())
     assert text in str(error.value)
     check_grammar(f"vrt: {error.value}")
+
+
+@pytest.mark.usefixtures("small")
+def test_where_memory_runs_out_a_line_says_how_to_take_less(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhaust(*_: object) -> bool:
+        torch.empty(1 << 60)
+        return True
+
+    monkeypatch.setattr(Trainer, "run", exhaust)
+    with pytest.raises(OutOfMemory) as error:
+        train(run_of(data, tmp_path), Event())
+    assert str(error.value) == "out of memory on cpu; `--checkpointing`, `--precision bf16`, `--batch 1`"
+
+
+def test_a_step_learns_from_as_many_crops_as_asked(data: Path, tmp_path: Path) -> None:
+    recipe = choose_recipe(run_of(data, tmp_path, batch=3, factor=0.1), COMPACT)
+    assert (recipe.batch, recipe.iterations) == (3, COMPACT_RECIPE.iterations // 10)
 
 
 @pytest.mark.usefixtures("small")

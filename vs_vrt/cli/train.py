@@ -32,6 +32,9 @@ def train(
     iterations: Annotated[
         int | None, typer.Option(help="In all: the recipe's last phase becomes longer or shorter.")
     ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Crops that a step learns from.", show_default="the recipe's")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the initial weights and of every batch.")] = 0,
     precision: Annotated[str, typer.Option(help="fp32, or bf16: faster where the device has it.")] = "fp32",
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cuda if there is one")] = None,
@@ -57,6 +60,7 @@ def train(
             rate=rate,
             factor=factor,
             iterations=iterations,
+            batch=batch,
             seed=seed,
             precision=precision,
             device=device,

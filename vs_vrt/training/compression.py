@@ -10,10 +10,11 @@ from einops import pack, rearrange, unpack
 from torch import Tensor
 
 from vs_vrt.training.noise import blind_noise
-from vs_vrt.training.reduction import blur_down, rounded
+from vs_vrt.training.reduction import BLUR_SIZE, SCALE, bicubic_down, gaussian_blur, rounded
 from vs_vrt.video import Codec, recode
 
 JPEG_SHARE = 0.3
+BLUR_SIGMAS = (0.2, 3.0)  # of a Gaussian, in pixels of the large frames
 # From what hardly shows to what can only just be watched.
 QUANTISERS: Mapping[Codec, tuple[int, int]] = MappingProxyType({"jpeg": (3, 24), "h264": (20, 42)})
 # Black, the range of Y, and that of U and V, in 8 bits.
@@ -31,9 +32,10 @@ def real(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """`(t 3 (h 4) (w 4)) -> (t 3 h w), (t 3 (h 4) (w 4))`: blurred and reduced, then noisy, then compressed.
 
     The first half of RealBasicVSR's degradations (arXiv 2111.12704, section 4.1), which come twice there, and in any
-    order.
+    order. Pixels of the result lie between those of the frame, as those of footage that was made smaller do.
     """
-    noisy, _ = blind_noise(blur_down(video), rng)
+    soft = gaussian_blur(video, rng.uniform(*BLUR_SIGMAS), BLUR_SIZE)
+    noisy, _ = blind_noise(bicubic_down(soft, SCALE), rng)
     return compression(noisy, rng)[0], video
 
 

@@ -12,11 +12,12 @@ from einops import rearrange
 from numpy.typing import NDArray
 
 from vs_vrt.engine import total_ram
-from vs_vrt.errors import ArgumentError
+from vs_vrt.errors import ArgumentError, ClipError
 from vs_vrt.video import Index, footage, index, read_clip, read_piece
 
 log = logging.getLogger(__name__)
 
+TRIES = 16  # at a piece, of files that break off
 MEMORY_SHARE = 0.25  # of the machine's RAM, which clips may take
 PAN_SHARE = 0.5  # of pieces, in which the crop moves along an axis
 PAN_SPEED = 8.0  # pixels a frame, at most in each direction
@@ -64,6 +65,7 @@ class Footage:
 
     def __init__(self, folder: Path, share: float = MEMORY_SHARE) -> None:
         self.folder = folder
+        self.told: set[str] = set()  # what was wrong with clips
         found = [StoredClip(path, index(path)) for path in (footage(folder) if folder.is_dir() else [])]
         if not found:
             raise ArgumentError(f"{folder} holds no video files or image folders; `another folder`")
@@ -97,12 +99,27 @@ class Footage:
     def piece(self, rng: np.random.Generator, num_frames: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """`-> (t h w 3)`: (h, w) pixels of `num_frames` neighbouring frames, from a place and time that `rng` chooses.
 
-        Each frame of the footage is as likely as any other. Half of the pieces lie on their side.
+        Each frame of the footage is as likely as any other. Half of the pieces lie on their side. Where a file breaks
+        off, the piece is another one. Raises `ClipError` where that does not help.
         """
-        clip = self.clips[int(rng.choice(len(self.clips), p=self.shares))]
-        turned = rng.random() < 0.5
-        piece = crop(clip, num_frames, size[::-1] if turned else size, rng)
-        return augment(rearrange(piece, "t h w c -> t w h c") if turned else piece, rng)
+        for tries_left in reversed(range(TRIES)):
+            clip = self.clips[int(rng.choice(len(self.clips), p=self.shares))]
+            turned = rng.random() < 0.5
+            try:
+                piece = crop(clip, num_frames, size[::-1] if turned else size, rng)
+            except ClipError as error:
+                if not tries_left:
+                    raise
+                self.tell(str(error))
+            else:
+                return augment(rearrange(piece, "t h w c -> t w h c") if turned else piece, rng)
+        raise AssertionError
+
+    def tell(self, wrong: str) -> None:
+        """Says once that a run goes on without a clip: it may be the only one that is damaged, hours from now."""
+        if wrong not in self.told:
+            self.told.add(wrong)
+            log.warning("vrt: %s; the run goes on without it", wrong)
 
 
 def crop(clip: Clip, num_frames: int, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:

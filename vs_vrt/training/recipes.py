@@ -51,6 +51,7 @@ REALBASICVSR = replace(
     batch=16,
     mirror=True,
     learning_rate=1e-4,
+    schedule="constant",
     flow_rate=1.0,
     epsilon=0.0,
 )

@@ -33,14 +33,19 @@ def blur_down(video: Tensor) -> Tensor:
 
     What the papers call BD (DUF, Jo et al. 2018): pixels of the result lie on those of the frame, not between them.
     """
-    distance = torch.arange(BLUR_SIZE, dtype=torch.float64) - BLUR_SIZE // 2
-    kernel = torch.exp(-0.5 * (distance / BLUR_SIGMA) ** 2)
+    return rounded(gaussian_blur(video, BLUR_SIGMA, BLUR_SIZE, SCALE))
+
+
+def gaussian_blur(video: Tensor, sigma: float, size: int, step: int = 1) -> Tensor:
+    """`(t c (h s) (w s)) -> (t c h w)`: by a kernel of `size` pixels, which is odd; of `step` pixels the first."""
+    distance = torch.arange(size, dtype=torch.float64) - size // 2
+    kernel = torch.exp(-0.5 * (distance / sigma) ** 2)
     kernel = (kernel / kernel.sum()).to(video)
     channels = video.shape[1]
     down, across = (kernel.view(shape).expand(channels, 1, -1, -1) for shape in ((1, 1, -1, 1), (1, 1, 1, -1)))
-    wide = F.pad(video, [BLUR_SIZE // 2] * 4, mode="reflect")
-    rows = F.conv2d(wide, down, stride=(SCALE, 1), groups=channels)
-    return rounded(F.conv2d(rows, across, stride=(1, SCALE), groups=channels))
+    wide = F.pad(video, [size // 2] * 4, mode="reflect")
+    rows = F.conv2d(wide, down, stride=(step, 1), groups=channels)
+    return F.conv2d(rows, across, stride=(1, step), groups=channels)
 
 
 def gaussian(video: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:  # noqa: ARG001

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -11,10 +12,11 @@ from threading import Event
 import torch
 
 from vs_vrt import checkpoint
-from vs_vrt.errors import ArgumentError, CheckpointError, OutOfMemory
+from vs_vrt.engine import memory_errors
+from vs_vrt.errors import ArgumentError, CheckpointError
 from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
-from vs_vrt.state_dict import read
+from vs_vrt.state_dict import read, read_header
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import COMPACT, TASKS, UNTRAINED
 from vs_vrt.training.batches import Batches
@@ -46,6 +48,7 @@ class Run:
     rate: float | None = None
     factor: float = 1.0  # of the recipe's iterations
     iterations: int | None = None  # in all
+    batch: int | None = None
     seed: int = 0
     precision: str = "fp32"
     device: str | None = None
@@ -62,12 +65,8 @@ def train(run: Run, asked: Event) -> None:
         if folder is not None and not folder.is_dir():
             raise ArgumentError(f"{folder} is no folder; `{option} FOLDER`")
     with joined(run.device) as process:
-        try:
+        with memory_errors(process.device, "--checkpointing`, `--precision bf16`, `--batch 1"):
             finished = trainer(run, row, recipe, process).run(asked)
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory(
-                f"the device ran out of memory while training {row.model}; `--checkpointing`, `--precision bf16`"
-            ) from error
         if process.rank == 0:
             tell(run, row, finished)
 
@@ -101,8 +100,9 @@ def model_of(start: str | None) -> str:
     if start is None or start == PUBLISHED:
         return COMPACT.model
     path = checkpoint.given(start)
+    said = read_header(path).get("__metadata__", {}).get("model") if path.suffix == ".safetensors" else None
     owners = checkpoint.owners_of(read(path))
-    named = [row for row in owners if row.checkpoint == path.name] or owners
+    named = [row for row in owners if said == row.model or path.name == row.checkpoint] or owners
     if len(named) != 1:
         known = " or ".join(f"`--model {row.model}`" for row in named) or "`--model NAME`"
         raise CheckpointError(f"{path.name} does not say which model it is of; {known}")
@@ -119,7 +119,7 @@ def row_of(model: str) -> TaskRow:
 
 def choose_recipe(run: Run, row: TaskRow) -> Recipe:
     """The row's recipe, changed as asked. Raises `ArgumentError`."""
-    for name, least in (("rate", 0.0), ("factor", 0.0), ("iterations", 0)):
+    for name, least in (("rate", 0.0), ("factor", 0.0), ("iterations", 0), ("batch", 0)):
         value = getattr(run, name)
         if value is not None and not least < value < math.inf:
             raise ArgumentError(f"{name} {value} cannot be; `--{name}` above {least}")
@@ -132,7 +132,7 @@ def choose_recipe(run: Run, row: TaskRow) -> Recipe:
         recipe = recipe.fine_tuning()
     if run.rate is not None:
         recipe = recipe.faster(run.rate / recipe.learning_rate)
-    recipe = recipe.scaled(run.factor)
+    recipe = replace(recipe.scaled(run.factor), batch=run.batch or recipe.batch)
     return replace(recipe if run.iterations is None else recipe.lasting(run.iterations), seed=run.seed)
 
 
@@ -152,7 +152,10 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
     initialise(network, run.seed, recipe_of(row).picture)
     if run.start is None:
         return network, "scratch"
-    path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
+    try:
+        path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
+    except CheckpointError as error:  # in the words of scripts
+        raise CheckpointError(re.sub("`?pass `?weights=`", "`--from FILE`", str(error))) from error
     checkpoint.load(network, path, row, remedy=lambda owners, *_: f"--model {owners[0].model if owners else 'NAME'}")
     if not all(parameter.isfinite().all() for parameter in network.parameters()):
         raise CheckpointError(f"{path.name} has values that are no numbers; `another --from`")
