@@ -80,7 +80,7 @@ DENOISE_COMPACT = replace(
     sigma=10.0,
     suits=f"Gaussian noise of known strength, sigma up to 50; {SMALL}",
     checkpoint="denoise-compact.safetensors",
-    memory=Footprint(weights=1_478_932, pixel=328, frame_pixel=74),
+    memory=Footprint(weights=1_594_132, pixel=368, frame_pixel=74),
     keys="f4616c6fdfb48ee70a129282ed0a0cfb46f8b4642549d1a195472118f17e45e6",
 )
 DEBLUR_COMPACT = replace(
@@ -91,7 +91,7 @@ DEBLUR_COMPACT = replace(
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
-    memory=Footprint(weights=1_692_652, pixel=401, frame_pixel=69),
+    memory=Footprint(weights=1_807_852, pixel=441, frame_pixel=69),
     keys="037de1020a100fbce1543ec95a6c16915575edca8d9a13c0c0508003c0aa36c8",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
