@@ -27,6 +27,20 @@ def moving_texture(seed: int, frames: int, width: int = 32, height: int = 24) ->
     return np.stack(shots).clip(0, 1).astype(np.float32)
 
 
+def dead_leaves(frames: int, width: int, height: int, step: int) -> Video:
+    """`-> (t 3 h w)`: discs that hide one another, with edges as photographs have them; `step` pixels a frame."""
+    random = np.random.default_rng(1)
+    rows, columns = 2 * height, 2 * (width + step * (frames - 1))
+    canvas = np.full((3, rows, columns), 0.5, np.float32)
+    row, column = np.ogrid[:rows, :columns]
+    for _ in range(rows * columns // 50):
+        radius = 4 / np.sqrt(random.uniform(0.003, 1))
+        disc = np.hypot(row - random.uniform(0, rows), column - random.uniform(0, columns)) < radius
+        canvas[:, disc] = random.uniform(0.1, 0.9) + random.uniform(-0.1, 0.1, (3, 1))
+    picture = canvas.reshape(3, height, 2, columns // 2, 2).mean((2, 4))
+    return np.stack([picture[..., step * n : step * n + width] for n in range(frames)])
+
+
 def clip_of(video: Video) -> vs.VideoNode:
     """An RGBS clip of these frames, without any colour property."""
 

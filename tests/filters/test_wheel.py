@@ -8,29 +8,13 @@ import pytest
 import vapoursynth as vs
 from vapoursynth import core
 
-from tests.support import SCALE, Video, clip_of, pixels
+from tests.support import SCALE, Video, clip_of, dead_leaves, pixels
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
 FRAMES, WIDTH, HEIGHT = 12, 160, 128
-STEP = 2  # pixels that the picture moves from frame to frame
-LEAVES = 2_000
 SIGMA = 25  # 8-bit levels
 REACH = 2  # frames on each side that blur is the mean of
-
-
-def dead_leaves() -> Video:
-    """`-> (t 3 h w)`: a moving picture of discs that hide one another, with edges as photographs have them."""
-    random = np.random.default_rng(1)
-    width = 2 * (WIDTH + STEP * (FRAMES - 1))
-    canvas = np.full((3, 2 * HEIGHT, width), 0.5, np.float32)
-    row, column = np.ogrid[: 2 * HEIGHT, :width]
-    for _ in range(LEAVES):
-        radius = 4 / np.sqrt(random.uniform(0.003, 1))
-        disc = np.hypot(row - random.uniform(0, 2 * HEIGHT), column - random.uniform(0, width)) < radius
-        canvas[:, disc] = random.uniform(0.1, 0.9) + random.uniform(-0.1, 0.1, (3, 1))
-    picture = canvas.reshape(3, HEIGHT, 2, width // 2, 2).mean((2, 4))
-    return np.stack([picture[..., STEP * n : STEP * n + WIDTH] for n in range(FRAMES)])
 
 
 def resized(clip: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
@@ -69,7 +53,7 @@ TASK: Mapping[str, tuple[Callable[[Video], vs.VideoNode], dict[str, Any], float]
 @pytest.mark.parametrize("row", [row for row in TASKS if row.bundled], ids=lambda row: row.model)
 def test_a_network_of_the_wheel_comes_nearer_to_the_truth(row: TaskRow) -> None:
     spoil, arguments, gain = TASK[row.task]
-    truth = dead_leaves()
+    truth = dead_leaves(FRAMES, WIDTH, HEIGHT, step=2)
     spoiled = spoil(truth)
     restored = core.vrt.Restore(spoiled, task=row.task, model=row.model, **arguments)
     assert psnr(restored, truth) > psnr(resized(spoiled, WIDTH, HEIGHT), truth) + gain
