@@ -203,9 +203,11 @@ def footage(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("case", "method", "frames"), [(0, "spline36", range(7)), (4, "input", range(2, 5))])
-def test_a_clip_is_measured_once(footage: Path, tmp_path: Path, case: int, method: str, frames: range) -> None:
-    chosen = cases.CASES[case]
+@pytest.mark.parametrize(
+    ("case", "method", "frames"), [("sr4", "spline36", range(7)), ("deblur", "input", range(2, 5))]
+)
+def test_a_clip_is_measured_once(footage: Path, tmp_path: Path, case: str, method: str, frames: range) -> None:
+    chosen = next(each for each in cases.CASES if each.name == case)
     jobs = [measure.Job(chosen, each) for each in chosen.methods if each.name == method]
     kept = store.Store(tmp_path / "work")
     assert list(measure.measure_clip(footage, jobs, kept, None)) == [f"{chosen.name}, butterfly: {method}"]
