@@ -140,8 +140,8 @@ def release_caches(device: "torch.device") -> None:
 
 
 @contextmanager
-def memory_errors(device: "torch.device | str", remedy: str) -> Iterator[None]:
-    """Turns every way in which memory runs out into `OutOfMemory`."""
+def memory_errors(device: "torch.device | str", *remedies: str) -> Iterator[None]:
+    """Turns every way in which memory runs out into `OutOfMemory`, with what to type against it."""
     import torch
 
     try:
@@ -149,4 +149,5 @@ def memory_errors(device: "torch.device | str", remedy: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, (torch.OutOfMemoryError, MemoryError)) or EXHAUSTED.search(str(error))):
             raise
-        raise OutOfMemory(f"out of memory on {device}; `{remedy}`") from error
+        remedy = ", ".join(f"`{each}`" for each in remedies)
+        raise OutOfMemory(f"out of memory on {device}; {remedy}") from error

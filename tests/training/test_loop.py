@@ -18,7 +18,7 @@ from vs_vrt.training.footage import Footage
 from vs_vrt.training.loop import Trainer
 from vs_vrt.training.recipe import Phase
 
-ALL = replace(RECIPE, phases=(Phase(iterations=60),))
+ALL = replace(RECIPE, phases=(Phase(iterations=90),))
 NEVER = Event()
 
 
@@ -55,9 +55,9 @@ def losses(run: Trainer) -> list[float]:
 
 def test_the_loss_falls(footage: Footage, tmp_path: Path) -> None:
     run = trainer(footage, tmp_path, ALL)
-    found = [run.step(*run.batches(i)) for i in range(60)]
+    found = [run.step(*run.batches(i)) for i in range(90)]
     first, last = np.mean(found[:6], axis=0), np.mean(found[-6:], axis=0)
-    assert last[0] < 0.8 * first[0]
+    assert last[0] < 0.7 * first[0]
     assert last[2] / last[1] < 0.8 * first[2] / first[1]
 
 

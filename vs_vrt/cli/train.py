@@ -1,6 +1,8 @@
 """`vs-vrt train`: trains or fine-tunes a network of the task table on a folder of footage."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +50,7 @@ def train(
     from vs_vrt.training.run import train as train_run
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
+    with errors_in_a_line():
         model = model or model_of(start)
         run = Run(
             model=model,
@@ -68,6 +70,13 @@ def train(
         )
         with interruptible() as asked:
             train_run(run, asked)
+
+
+@contextmanager
+def errors_in_a_line() -> Iterator[None]:
+    """Ends the command with what is wrong, and its remedy, on stderr."""
+    try:
+        yield
     except VrtError as error:
         typer.echo(f"vrt: {error}", err=True)
         raise typer.Exit(1) from error

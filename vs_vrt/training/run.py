@@ -65,7 +65,7 @@ def train(run: Run, asked: Event) -> None:
         if folder is not None and not folder.is_dir():
             raise ArgumentError(f"{folder} is no folder; `{option} FOLDER`")
     with joined(run.device) as process:
-        with memory_errors(process.device, "--checkpointing`, `--precision bf16`, `--batch 1"):
+        with memory_errors(process.device, "--checkpointing", "--precision bf16", "--batch 1"):
             finished = trainer(run, row, recipe, process).run(asked)
         if process.rank == 0:
             tell(run, row, finished)
