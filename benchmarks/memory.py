@@ -161,6 +161,7 @@ def shallow(row: TaskRow) -> TaskRow:
         "iconvsr": {"num_blocks": 2},
         "basicvsr_plusplus": {"num_blocks": 2},
         "basicvsr_half": {"num_blocks": 2},
+        "kalman": {"num_blocks": 2},
         "realbasicvsr": {"num_propagation_blocks": 2, "num_cleaning_blocks": 2},
         "mana": {"encoder_nblocks": 2, "decoder_nblocks": 2},
         "vrt": {"depths": (2,) * 7 + (1,) * (len(row.config.get("depths", range(13))) - 7)},

@@ -139,7 +139,7 @@ def test_a_window_holds_what_the_network_needs(row: TaskRow) -> None:
 def test_tiles_keep_to_the_grid_of_the_network(row: TaskRow) -> None:
     """VRT: attention windows at an eighth of the size; IconVSR and networks at a quarter: pixels there."""
     name, config = row.architecture.split(":")[1], row.config
-    quarter = name in ("IconVSR", "BasicVSRHalf") or not config.get("is_low_res_input", True)
+    quarter = name in ("IconVSR", "BasicVSRHalf", "KalmanUNet") or not config.get("is_low_res_input", True)
     assert row.align == (8 * config.get("window_size", (6, 8, 8))[1] if name == "VRT" else 4 if quarter else 1)
 
 
@@ -166,7 +166,7 @@ def test_a_row_says_what_its_network_takes(row: TaskRow) -> None:
     elif name == "MANA":
         assert facts == ("every", 1, 1, 1)
     else:
-        quarter = name == "BasicVSRHalf" or not config.get("is_low_res_input", True)
+        quarter = name in ("BasicVSRHalf", "KalmanUNet") or not config.get("is_low_res_input", True)
         assert facts == ("every", 1, *((4, 64) if quarter else (1, 1)))
     assert row.scale == {"sr4": 4}.get(row.task, 1)
-    assert (row.sigma is not None) == (config.get("noise_level", False) or config.get("nonblind_denoising", False))
+    assert (row.sigma is not None) == (name == "KalmanUNet" or config.get("nonblind_denoising", False))

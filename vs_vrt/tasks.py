@@ -69,8 +69,8 @@ DENOISE_COMPACT = replace(
     COMPACT,
     task="denoise",
     model="denoise-compact",
-    architecture="basicvsr_half:BasicVSRHalf",
-    config=MappingProxyType({"noise_level": True}),
+    architecture="kalman:KalmanUNet",
+    config=MappingProxyType({}),
     scale=1,
     multiple=4,
     align=4,
@@ -81,13 +81,13 @@ DENOISE_COMPACT = replace(
     suits=f"Gaussian noise of known strength, sigma up to 50; {SMALL}",
     checkpoint="denoise-compact.safetensors",
     memory=Footprint(weights=1_594_132, pixel=368, frame_pixel=74),
-    keys="f4616c6fdfb48ee70a129282ed0a0cfb46f8b4642549d1a195472118f17e45e6",
+    keys="709aca2c5736c32ad2fb619d067dea62520bd0d799f8c7056521dc5da7ef73ba",
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     task="deblur",
     model="deblur-compact",
-    config=MappingProxyType({"neighbours": 3}),  # what a mean of five lacks, they have
+    architecture="basicvsr_half:BasicVSRHalf",
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",

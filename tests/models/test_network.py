@@ -24,11 +24,13 @@ TINY: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "basicvsrpp": ({"mid_channels": 8, "num_blocks": 1, "outer_blocks": 1, "deform_groups": 2}, (3, 3, 8, 12)),
     "basicvsrpp-gopro": (SAME_SIZE, (3, 3, 16, 20)),
     "realbasicvsr": ({"mid_channels": 8, "num_propagation_blocks": 1, "num_cleaning_blocks": 1}, (2, 3, 8, 12)),
-    "denoise-compact": ({"mid_channels": 8, "num_blocks": 1, "tail_channels": 4}, (3, 4, 16, 20)),
+    "deblur-compact": ({"mid_channels": 8, "num_blocks": 1, "tail_channels": 4}, (3, 3, 16, 20)),
+    "denoise-compact": ({"mid_channels": 8, "deep_channels": 8, "num_blocks": 1, "tail_channels": 4}, (3, 4, 16, 20)),
     "mana": ({"in_channels": 32, "encoder_nblocks": 1, "decoder_nblocks": 1, "tail_channels": 4}, (7, 3, 6, 5)),
     "vrt-reds-6": (TINY_VRT, (2, 3, 32, 32)),
     "vrt-vfi": (TINY_VRT | {"upscale": 1, "pa_frames": 0, "num_frames": 4}, (4, 3, 32, 32)),
 }
+FILTERS = ("denoise-compact",)
 each_architecture = pytest.mark.parametrize("model", TINY)
 ROWS = {row.model: row for row in (*UNTRAINED, *TASKS)}
 
@@ -66,13 +68,14 @@ def test_bfloat16_gives_nearly_the_same(model: str) -> None:
 @each_architecture
 @pytest.mark.parametrize("half", [False, True])
 def test_every_weight_learns(model: str, half: bool) -> None:
-    """No operation in place spoils the gradients."""
+    """No operation in place spoils the gradients. Flow that a filter uses learns in a phase of its own."""
     row, network, video = tiny(model)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         loss = restored(row, network.train(), video).float().square().mean()
     loss.backward()
     gradients = {name: each.grad for name, each in network.named_parameters()}
-    assert all(each is not None and each.isfinite().all() for each in gradients.values())
+    learned = [each for name, each in gradients.items() if model not in FILTERS or "spynet." not in name]
+    assert all(each is not None and each.isfinite().all() for each in learned)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -21,14 +21,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "iconvsr": {"mid_channels": 8, "num_blocks": 1, "keyframe_stride": 2, "padding": 1},
     "basicvsrpp": {"mid_channels": 8, "num_blocks": 2, "outer_blocks": 1, "deform_groups": 2} | FLOW | TAIL,
     "realbasicvsr": {"mid_channels": 8, "num_propagation_blocks": 1, "num_cleaning_blocks": 1},
-    "denoise-compact": {"mid_channels": 8, "num_blocks": 4, "tail_channels": 8} | FLOW,
+    "denoise-compact": {"mid_channels": 24, "deep_channels": 32, "num_blocks": 2, "tail_channels": 8} | FLOW,
+    "deblur-compact": {"mid_channels": 8, "num_blocks": 4, "tail_channels": 8} | FLOW,
     "mana": {"in_channels": 32, "encoder_nblocks": 1, "decoder_nblocks": 2},
     "vrt-reds-6": SMALL_VRT,
     "vrt-davis": SMALL_VRT | {"upscale": 1, "nonblind_denoising": True},
     "vrt-vfi": SMALL_VRT | {"upscale": 1, "pa_frames": 0, "num_frames": 4, "indep_reconsts": ()},
 }
 FRAMES = {"mana": 7, "iconvsr": 4}
-CROPS = {"denoise-compact": (64, 64)}  # else weights take most of the memory
+CROPS = {"denoise-compact": (64, 64), "deblur-compact": (64, 64)}  # else weights or patches take most of the memory
 
 
 def reduced(model: str) -> Network:
@@ -44,7 +45,7 @@ def short(model: str) -> Recipe:
     """The model's recipe with one iteration a phase, on what can be made of small frames."""
     recipe = RECIPES[model]
     phases = tuple(Phase(iterations=1, learns=phase.learns) for phase in recipe.phases)
-    degradation = "noise" if recipe.degradation in ("noise", "known-noise") else "bicubic"
+    degradation = {"noise": "noise", "known-noise": "noise", "blur": "blind-noise"}.get(recipe.degradation, "bicubic")
     return replace(
         recipe,
         degradation=degradation,

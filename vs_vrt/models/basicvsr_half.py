@@ -1,11 +1,10 @@
-"""BasicVSR's propagation (arXiv 2012.02181) at half the size, for restoration that keeps the size."""
+"""Deblurring: BasicVSR's propagation (arXiv 2012.02181) at half the size, and what neighbours lack of each other."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import override
 
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor
 
 from vs_vrt.models.blending import EXPOSURES, blended
@@ -28,19 +27,18 @@ KERNEL_GAIN = 8.0  # weights of a kernel are near 1: learned as an eighth of tha
 
 @dataclass(frozen=True, kw_only=True)
 class BasicVSRHalfConfig:
-    """Sizes of the network, and what it gets beside a frame."""
+    """Sizes of the network."""
 
     mid_channels: int = 40
     num_blocks: int = 3
     tail_channels: int = 16
     flow_widths: tuple[int, int, int, int] = (16, 16, 16, 8)
     flow_kernel: int = 5
-    noise_level: bool = False  # a fourth channel: sigma / 255
-    neighbours: int = 0  # frames on either side, as they lie
+    neighbours: int = 3  # frames on either side, as they lie: what a mean of five lacks, they have
 
 
 class BasicVSRHalf(RecurrentNetwork):
-    """`(b t 3 h w) -> (b t 3 h w)`, or `(b t 4 h w)` with noise levels: RGB 0..1, sigma / 255; multiples of 4.
+    """`(b t 3 h w) -> (b t 3 h w)`: RGB 0..1; multiples of 4.
 
     Each frame's 2x2 pixels are the channels of one: no detail is lost on the way in, as it is where features are found
     at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame.
@@ -59,8 +57,7 @@ class BasicVSRHalf(RecurrentNetwork):
         super().__init__()
         config = config or BasicVSRHalfConfig()
         mid = config.mid_channels
-        given = 3 * HALF**2 * (2 * config.neighbours + 1) + config.noise_level
-        given += len(EXPOSURES) if config.neighbours else 0
+        given = 3 * HALF**2 * (2 * config.neighbours + 1) + len(EXPOSURES)
         self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
         self.backward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(given + 3 * mid, mid, config.num_blocks)
@@ -72,8 +69,7 @@ class BasicVSRHalf(RecurrentNetwork):
 
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
-        rgb = video[:, :, :3]
-        means = self.means(video) if statistics is None else statistics["means"][None].to(video)
+        means = blended(video) if statistics is None else statistics["means"][None].to(video)
         given = self.given(video, means)
         ways = self.neighbour_flows(self.small(video), range(video.shape[1]), statistics)
         to_previous, to_next = ([enlarge(flow) for flow in way] for way in ways)
@@ -86,15 +82,15 @@ class BasicVSRHalf(RecurrentNetwork):
                 wide, count = self.conv_hr.out_channels, self.conv_last.out_channels
                 made = in_bands(self._upsample_band, features, wide, HALF, count)
                 kernel = made[:, 3:] * means.sum(1)[:, None, None, None].clamp(max=1)
-                yield self.weighed(rgb, i, kernel) + made[:, :3]
+                yield self.weighed(video, i, kernel) + made[:, :3]
 
-    def weighed(self, rgb: Tensor, i: int, kernel: Tensor) -> Tensor:
+    def weighed(self, video: Tensor, i: int, kernel: Tensor) -> Tensor:
         """`(b t 3 h w), i, (b 2n h w) -> (b 3 h w)`: frame i, and weighed differences from `n` on either side."""
-        frame = rgb[:, i]
-        others = self.near(i, rgb.shape[1])
+        frame = video[:, i]
+        others = self.near(i, video.shape[1])
         del others[self.config.neighbours]
         for n, weight in zip(others, kernel.unbind(1), strict=True):
-            frame = frame + KERNEL_GAIN * weight[:, None] * (rgb[:, n] - rgb[:, i])
+            frame = frame + KERNEL_GAIN * weight[:, None] * (video[:, n] - video[:, i])
         return frame
 
     def near(self, i: int, count: int) -> list[int]:
@@ -105,38 +101,21 @@ class BasicVSRHalf(RecurrentNetwork):
     @override
     def statistics(self, video: Tensor) -> Statistics:
         """`(t c h w)`: `flow (2 t-1 2 h' w')`, and `means (e)`, whether frames are means of their neighbours."""
-        return {**super().statistics(video), "means": self.means(video[None])[0]}
-
-    def means(self, video: Tensor) -> Tensor:
-        """`(b t c h w) -> (b e)`: see `blended`; of a network that has no use for it, e is 0."""
-        return blended(video) if self.config.neighbours else video.new_zeros(len(video), 0)
+        return {**super().statistics(video), "means": blended(video[None])[0]}
 
     def given(self, video: Tensor, means: Tensor) -> Callable[[int], list[Tensor]]:
-        """`(b t c h w), (b e) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before any is restored."""
-        pixels = F.pixel_unshuffle(video[:, :, :3], HALF).unbind(1)
-        levels = [[each] for each in level(video).unbind(1)] if self.config.noise_level else [[]] * len(pixels)
+        """`(b t 3 h w), (b e) -> (i -> [(b c' (h / 2) (w / 2))])`: what is known of frame i before any is restored."""
+        pixels = F.pixel_unshuffle(video, HALF).unbind(1)
         flat = means[:, :, None, None].expand(-1, -1, *pixels[0].shape[-2:])
 
         def of(i: int) -> list[Tensor]:
-            return [*(pixels[n] for n in self.near(i, len(pixels))), *levels[i], flat]
+            return [*(pixels[n] for n in self.near(i, len(pixels))), flat]
 
         return of
 
     @override
-    def small(self, video: Tensor) -> Tensor:
-        """`(b t c h w) -> (b t 3 (h / 4) (w / 4))`: the means of 4x4 pixels."""
-        small = F.avg_pool2d(rearrange(video[:, :, :3], "b t c h w -> (b t) c h w"), FLOW_SCALE)
-        return rearrange(small, "(b t) c h w -> b t c h w", b=video.shape[0])
-
-    @override
     def _upsample_band(self, x: Tensor) -> Tensor:
         return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
-
-
-def level(video: Tensor) -> Tensor:
-    """`(b t 4 h w) -> (b t 1 (h / 2) (w / 2))`: the noise level of 2x2 pixels together."""
-    variances = F.avg_pool2d(video[:, :, 3].square(), HALF)
-    return variances.sqrt()[:, :, None]
 
 
 def enlarge(flow: Tensor) -> Tensor:

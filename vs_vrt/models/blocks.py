@@ -113,8 +113,11 @@ class RecurrentNetwork(Network):
         return {**statistics, "flow": torch.stack(flows)}
 
     def small(self, video: Tensor) -> Tensor:
-        """`(b t 3 h w) -> (b t 3 (h / n) (w / n))`: the frames as flow is found on them."""
-        return video
+        """`(b t c h w) -> (b t 3 (h / n) (w / n))`: the frames as flow is found on them, the means of n x n pixels."""
+        if self.flow_scale == 1:
+            return video
+        small = F.avg_pool2d(rearrange(video[:, :, :3], "b t c h w -> (b t) c h w"), self.flow_scale)
+        return rearrange(small, "(b t) c h w -> b t c h w", b=video.shape[0])
 
     def neighbour_flows(
         self, video: Tensor, keep: range, statistics: Statistics | None

@@ -120,15 +120,16 @@ DENOISE_COMPACT = replace(
     batch=1,  # of large crops
     crop=(128, 128),
     patterns=0.15,
+    picture=0.01,
     muon_rate=0.005,
-    phases=(FLOW_SMALLER, Phase(iterations=2_500, learns="all but flow"), Phase(iterations=1_500)),
+    phases=(FLOW_SMALLER, Phase(iterations=5_000, learns="all but flow")),  # through which flow would not learn
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
     num_frames=17,  # enough to tell what they are means of
     crop=(64, 96),
-    picture=0.01,
+    phases=(FLOW_SMALLER, Phase(iterations=2_500, learns="all but flow"), Phase(iterations=1_500)),
 )
 VRT_COMPACT = replace(
     COMPACT,

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from vs_vrt.models.basicvsr_plusplus import SecondOrderDeformableAlignment
 from vs_vrt.models.blocks import RecurrentNetwork, ResidualBlocksWithInputConv
 from vs_vrt.models.edvr import PCDAlignment
+from vs_vrt.models.kalman import KalmanUNet
 from vs_vrt.models.mana import MANA, NonLocalAttention
 from vs_vrt.models.vrt import TMSA, FlowGuidedDeformConv
 
@@ -21,6 +22,7 @@ RECOMPUTED: tuple[tuple[type[nn.Module], str], ...] = (
     (NonLocalAttention, "search"),
     (RecurrentNetwork, "_upsample_band"),
     (MANA, "_upsample_band"),
+    (KalmanUNet, "missing"),
 )
 
 

@@ -1,0 +1,186 @@
+"""Denoising of noise of known strength: a Kalman filter along motion, both ways in time, then what is left removed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import NamedTuple, override
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vs_vrt.models.blocks import PixelShufflePack, RecurrentNetwork, ResidualBlock, conv3x3, in_bands, lrelu
+from vs_vrt.models.network import Statistics
+from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
+from vs_vrt.ops.flow_warp import flow_warp
+from vs_vrt.ops.shrinkage import threshold, wiener
+
+FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise: flow is found there
+HALF = 2
+GIVEN = 17  # channels of what the U-Net sees of a frame
+SMALLEST = (0.25 / 255) ** 2  # variance; that of rounding to 8 bits is a twelfth of a level's square
+# Errors of a place that has moved are alike over many pixels, where noise is not: they weigh more than their size.
+CHANGE_GAIN = 16.0
+CHANGE_SIDE, CHOICE_SIDE = 3, 5  # pixels that both are averaged over
+CHOICE_GAIN = 100.0  # of differences that are a hundredth of the noise's variance, motion or rest is chosen
+LOCAL_SIDE = 9  # pixels, whose mean details stand out from
+LEFT = 0.7  # of the noise that the averages promise, where pixels are shrunk: warping has blurred it
+
+
+@dataclass(frozen=True, kw_only=True)
+class KalmanUNetConfig:
+    """Sizes of the network: channels at half the size, at a quarter, and at full size."""
+
+    mid_channels: int = 32
+    deep_channels: int = 64
+    num_blocks: int = 4  # at a quarter of the size
+    tail_channels: int = 16
+    flow_widths: tuple[int, int, int, int] = (16, 16, 16, 8)
+    flow_kernel: int = 5
+
+
+class Estimate(NamedTuple):
+    """What a frame may be: `(b 3 h w)`, and the variance of its errors, `(b 1 h w)`."""
+
+    picture: Tensor
+    variance: Tensor
+
+
+class Seen(NamedTuple):
+    """A noisy frame, and what it looks like when denoised by itself."""
+
+    noisy: Estimate
+    alone: Estimate
+
+
+class KalmanUNet(RecurrentNetwork):
+    """`(b t 4 h w) -> (b t 3 h w)`: RGB 0..1 and noise levels, sigma / 255; multiples of 4.
+
+    Frames are averaged along motion as a Kalman filter does (Arias and Morel, CVPRW 2019, with pixels for patches; as
+    a stage before a network: EMVD, arXiv 2103.05407), from the past and from the future. How far a place may have
+    changed is measured on frames that are denoised alone, where much smaller changes show than under the noise. The
+    average is shrunk (see `wiener`) by what noise must be left in it. Nothing of that is learned, but flow; a U-Net
+    adds what is missing, in units of that noise: so one network does for all strengths.
+    """
+
+    config_type = KalmanUNetConfig
+
+    def __init__(self, config: KalmanUNetConfig | None = None) -> None:
+        super().__init__()
+        config = config or KalmanUNetConfig()
+        mid, deep, tail = config.mid_channels, config.deep_channels, config.tail_channels
+        self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
+        self.conv_first = conv3x3(GIVEN * HALF**2, mid)
+        self.encoder = ResidualBlock(mid)
+        self.downsample = nn.Conv2d(mid, deep, 2, stride=2)
+        self.body = nn.Sequential(*(ResidualBlock(deep) for _ in range(config.num_blocks)))
+        self.deep_upsample = PixelShufflePack(deep, mid)
+        self.decoder = ResidualBlock(mid)
+        self.upsample1 = PixelShufflePack(mid, tail)
+        self.conv_hr = conv3x3(tail, tail)
+        self.conv_last = conv3x3(tail, 3)
+        self.flow_scale = FLOW_SCALE
+
+    @override
+    def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
+        seen = [look(frame) for frame in video.unbind(1)]
+        to_previous, to_next = self.neighbour_flows(self.small(video), keep, statistics)
+        after = list(predictions(seen[keep.start :][::-1], to_previous[::-1]))[::-1]
+        for i, before in enumerate(predictions(seen[: keep.stop], to_next)):
+            if i in keep:
+                yield self.finish(seen[i], [*before, *after[i - keep.start]])
+
+    def finish(self, seen: Seen, predicted: Sequence[Estimate]) -> Tensor:
+        """`-> (b 3 h w)`: a frame, from what it shows itself and what others say of it."""
+        shrunk, deviation, given = prepare(seen, predicted)
+        return shrunk + deviation * self.missing(given)
+
+    def missing(self, given: Tensor) -> Tensor:
+        """`(b 17 h w) -> (b 3 h w)`: the U-Net."""
+        features = self.encoder(lrelu(self.conv_first(F.pixel_unshuffle(given, HALF))))
+        features = self.decoder(features + self.deep_upsample(self.body(self.downsample(features))))
+        return in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF)
+
+    @override
+    def _upsample_band(self, x: Tensor) -> Tensor:
+        return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
+
+
+def exact[**P, T](function: Callable[P, T]) -> Callable[P, T]:
+    """Of what has nothing to learn: in float32 under autocast, as variances of small numbers are, and no gradients."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+@exact
+def look(frame: Tensor) -> Seen:
+    """`(b 4 h w)`: RGB and noise levels."""
+    rgb, variance = frame[:, :3].float(), frame[:, 3:].float().square().clamp(min=SMALLEST)
+    return Seen(Estimate(rgb, variance), Estimate(*threshold(rgb, variance)))
+
+
+def predictions(seen: Sequence[Seen], flows: Sequence[Tensor]) -> Iterator[list[Estimate]]:
+    """What those before each frame say of it, the first of all nothing; `flows[i]` warps frame i to frame i + 1."""
+    state = seen[0].noisy
+    yield []
+    for before, now, flow in zip(seen, seen[1:], flows, strict=False):
+        predicted = predict(before, now, state, flow)
+        state = average([now.noisy, predicted])
+        yield [predicted]
+
+
+@exact
+def predict(before: Seen, now: Seen, state: Estimate, flow: Tensor) -> Estimate:
+    """What is known of the frame before, as it says what is now: the filter's prediction, by motion or at rest.
+
+    Warping resamples, and what is at rest would lose a little detail with every frame.
+    """
+    rest = torch.cat([*state, *before.alone], dim=1)
+    moved = flow_warp(rest, resize_flow(flow, (rest.shape[-2], rest.shape[-1])), "border")
+    change = [(now.alone.picture - each[:, 4:7]).square().mean(1, keepdim=True) for each in (moved, rest)]
+    worse = blurred(change[1] - change[0], CHOICE_SIDE) / now.noisy.variance
+    share = torch.sigmoid(CHOICE_GAIN * worse)
+    picture, variance, change_noise = (
+        torch.lerp(rest[:, part], moved[:, part], share) for part in (slice(3), slice(3, 4), slice(7, 8))
+    )
+    excess = torch.lerp(change[1], change[0], share) - change_noise - now.alone.variance
+    return Estimate(picture, variance + CHANGE_GAIN * blurred(excess, CHANGE_SIDE).clamp(min=0))
+
+
+@exact
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """Of estimates whose errors have nothing to do with each other: each counts by one over its variance."""
+    shares = [1 / each.variance for each in estimates]
+    variance = 1 / sum(shares[1:], shares[0])
+    pictures = [share * variance * each.picture for share, each in zip(shares, estimates, strict=True)]
+    return Estimate(sum(pictures[1:], pictures[0]), variance)
+
+
+@exact
+def prepare(seen: Seen, predicted: Sequence[Estimate]) -> tuple[Tensor, Tensor, Tensor]:
+    """`-> (b 3 h w), (b 1 h w), (b 17 h w)`: a frame without most of its noise, what is left, and what U-Nets see.
+
+    That is told in units of the noise, so that it looks much the same at any strength.
+    """
+    (noisy, variance), (alone, _) = seen
+    fused, left = average([seen.noisy, *predicted])
+    shrunk = wiener(fused, LEFT * left)
+    deviation = left.sqrt()
+    differences = [
+        (shrunk - blurred(shrunk, LOCAL_SIDE)) / deviation,
+        (noisy - shrunk) / variance.sqrt(),
+        (alone - shrunk) / deviation,
+        (fused - shrunk) / deviation,
+    ]
+    levels = [each.log() / 4 + 2 for each in (left, variance)]  # within about -1 and 1
+    return shrunk, deviation, torch.cat([shrunk, *map(torch.asinh, differences), *levels], dim=1)
+
+
+def blurred(x: Tensor, side: int) -> Tensor:
+    """`(b c h w) -> (b c h w)`: the means of squares around each pixel."""
+    return F.avg_pool2d(F.pad(x, [side // 2] * 4, mode="replicate"), side, stride=1)
