@@ -37,6 +37,7 @@ DOORS = {
     "vapoursynth": "vs_vrt.filters",
     "av": "vs_vrt.video",
     "cupy": "vs_vrt.cuda",
+    "filelock": "vs_vrt.training",
     "typer": "vs_vrt.cli",
     "rich": "vs_vrt.cli",
     "pooch": "vs_vrt.downloads",

@@ -21,6 +21,7 @@ from vs_vrt.restorer import build
 from vs_vrt.tasks import COMPACT
 from vs_vrt.training import loop
 from vs_vrt.training import run as module
+from vs_vrt.training.files import claimed
 from vs_vrt.training.interruption import interruptible
 from vs_vrt.training.loop import Trainer
 from vs_vrt.training.recipe import Phase
@@ -171,6 +172,17 @@ def test_a_folder_that_cannot_be_is_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ArgumentError, match="cannot be written"):
         train(run_of(data, tmp_path / "file"), Event())
+
+
+@pytest.mark.usefixtures("small")
+def test_two_runs_do_not_write_to_one_folder(data: Path, tmp_path: Path) -> None:
+    asked = Event()
+    asked.set()
+    with claimed(tmp_path), pytest.raises(ArgumentError, match=r"another run writes to .*; `--out` another folder"):
+        train(run_of(data, tmp_path), asked)
+    assert not (tmp_path / "state.pt").exists()
+    train(run_of(data, tmp_path), asked)
+    assert (tmp_path / "state.pt").exists()
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 from vs_vrt.errors import ArgumentError
 
 
@@ -18,6 +20,21 @@ def writing(path: Path) -> Iterator[None]:
         raise ArgumentError(
             f"{path} cannot be written ({error.strerror}); `--out` a folder with room for it, or make some"
         ) from error
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """For one run at a time. Raises `ArgumentError` where another one has the folder, or it cannot be written."""
+    lock = FileLock(folder / ".lock")
+    with writing(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ArgumentError(f"another run writes to {folder}; `--out` another folder, or wait for it") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
