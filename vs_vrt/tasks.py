@@ -91,8 +91,8 @@ DEBLUR_COMPACT = replace(
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
-    memory=Footprint(weights=1_807_852, pixel=441, frame_pixel=69),
-    keys="037de1020a100fbce1543ec95a6c16915575edca8d9a13c0c0508003c0aa36c8",
+    memory=Footprint(weights=1_631_572, pixel=403, frame_pixel=69),
+    keys="86bac6982610676224def74ed699acc17988fdd14f66afa5f5528ef0a8978316",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vs_vrt.models import blending
-from vs_vrt.models.blending import blended
+from vs_vrt.models.blending import blended, unblended
 
 
 def footage(frames: int, speed: float, seed: int = 0) -> NDArray[np.float64]:
@@ -89,3 +89,52 @@ def power(luma: NDArray[np.float64], frequency: float) -> float:
         weight += math.sin(math.pi * (n + 0.5) / steps) ** 2
     # What rounding to 8 bits leaves in a mean of four pixels, in power at that frequency; twice that, to be sure.
     return total + 2 * weight / 12 / 4 / 255**2 * abs(1 - cmath.exp(2j * math.pi * frequency)) ** 2
+
+
+def psnr(found: Tensor, clean: NDArray[np.float64], exposure: int) -> float:
+    truth = tensor(clean)[:, exposure // 2 :][:, : found.shape[1]]
+    return float(-10 * torch.log10((found - truth).square().mean()))
+
+
+@pytest.mark.parametrize("speed", [1.0, 3.0, 9.0])
+@pytest.mark.parametrize("exposure", [3, 5])
+def test_means_are_undone(speed: float, exposure: int) -> None:
+    """What repeats every 3 or 5 frames cannot be known."""
+    clean = footage(34, speed)
+    given = tensor(means(clean, exposure))
+    found = unblended(given, blended(given))
+    assert psnr(found, clean, exposure) > psnr(given, clean, exposure) + 5
+
+
+def test_undoing_is_by_least_squares() -> None:
+    """Of the means' errors and of neighbours' differences, which a step in any direction makes larger."""
+    given = torch.rand(1, 11, 1, 1, 1, generator=torch.Generator().manual_seed(0)).double()
+    wide = torch.zeros(15, dtype=torch.float64, requires_grad=True)
+
+    def error(x: Tensor) -> Tensor:
+        fit: Tensor = (x.unfold(0, 5, 1).mean(-1) - given.flatten()).square().sum() + 1e-3 * x.diff().square().sum()
+        return fit
+
+    hessian = torch.autograd.functional.hessian(error, wide)
+    (gradient,) = torch.autograd.grad(error(wide), wide)
+    best = -torch.linalg.solve(hessian, gradient)
+    found = unblended(given, torch.tensor([[0.0, 1.0]])).flatten()
+    assert torch.allclose(found.double(), best[2:-2], atol=1e-4)
+
+
+def test_what_is_not_blended_stays_as_it_is() -> None:
+    video = tensor(footage(20, 3.0))
+    assert torch.equal(unblended(video, torch.zeros(1, 2)), video)
+
+
+def test_what_stands_still_stays_when_it_is_undone() -> None:
+    still = tensor(np.repeat(footage(1, 0.0), 20, axis=0))
+    assert (unblended(still, torch.tensor([[0.0, 1.0]])) - still).abs().max() < 1e-4
+
+
+def test_half_certain_is_half_way_and_videos_are_apart() -> None:
+    video = torch.rand(2, 12, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    sure = torch.tensor([[0.0, 1.0], [0.0, 0.5]])
+    both, whole = unblended(video, sure), unblended(video, torch.tensor([[0.0, 1.0]] * 2))
+    assert torch.allclose(both[0], whole[0])
+    assert torch.allclose(both[1], (whole[1] + video[1]) / 2, atol=1e-6)

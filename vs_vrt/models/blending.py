@@ -1,14 +1,17 @@
-"""Tells footage whose frames are means of their neighbours: blended, or exposed for longer than they are shown.
+"""Footage whose frames are means of their neighbours, blended or exposed for longer than they are shown: told, undone.
 
 Such a mean of e frames holds nothing that repeats every e frames. Whatever moves, its spectrum along time has a zero at
 1 / e cycles a frame, where that of other footage goes on smoothly.
 """
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from vs_vrt.models.blocks import exact
 
 EXPOSURES = (3, 5)  # frames
 LEAST = 9  # frames; fewer cannot tell one frequency from the next
@@ -16,6 +19,8 @@ ASIDE = 0.1  # cycles a frame, to either side of the zero: what is there is comp
 CERTAIN, UNKNOWN = 0.3, 0.5  # of what is beside it: at 34 frames, zeros have 0.02 to 0.08, other footage 0.76 and more
 ROUNDING = (1 / 255) ** 2 / 12  # variance
 LUMA = 0.25  # share of the rounding that is left in a mean of 2x2 pixels, colours rounded alike
+# A tenth of it gains another decibel on frames that were only rounded, and loses one or two where they were compressed.
+SMOOTHNESS = 1e-3
 
 
 def blended(video: Tensor) -> Tensor:
@@ -44,3 +49,30 @@ def blended(video: Tensor) -> Tensor:
 def half(frame: Tensor) -> Tensor:
     """`(b 3 h w) -> (b 1 (h / 2) (w / 2))`: means of 2x2 pixels and of the colours."""
     return F.avg_pool2d(frame.float().mean(1, keepdim=True), 2)
+
+
+@exact
+def unblended(video: Tensor, sure: Tensor) -> Tensor:
+    """`(b t c h w), (b e) -> (b t c h w)`: the frames that those of `video` are means of, as far as that is sure.
+
+    Pixel by pixel, along time. Noise grows by it, and what repeats every e frames is guessed.
+    """
+    once = torch.eye(video.shape[1])
+    undo = torch.stack([inverse(video.shape[1], e) - once for e in EXPOSURES])
+    shares = sure.float() / sure.float().sum(1, keepdim=True).clamp(min=1)
+    how = once.to(shares) + torch.einsum("be,eij->bij", shares, undo.to(shares))
+    return torch.einsum("bij,bjchw->bichw", how, video.float())
+
+
+@cache
+def inverse(count: int, exposure: int) -> Tensor:
+    """`-> (t t)`: from means A x of frames x to the x of the middle of each, by least squares of y - A x.
+
+    There are more frames than means: of all that fit, the x whose neighbours differ least, by `SMOOTHNESS` (Phillips,
+    Journal of the ACM 9, 1962).
+    """
+    wide = count + exposure - 1
+    means = torch.stack([torch.eye(wide)[i : i + exposure].mean(0) for i in range(count)]).double()
+    differences = torch.eye(wide).diff(dim=0).double()
+    found: Tensor = torch.linalg.solve(means.T @ means + SMOOTHNESS * differences.T @ differences, means.T)
+    return found[exposure // 2 :][:count].float()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
 from typing import override
 
 import torch
@@ -17,6 +18,17 @@ SCALE = 4  # of the tail: two steps of x2
 HALO = 2  # rows of its input that a row of its output looks beyond its own: 1 + 1/2 + 1/4 + 1/4
 BAND_ROWS = 64  # at least, or the halo costs too much
 BAND_BYTES = 24 << 20  # of one full-size feature map: allocators hand larger ones out page by page
+
+
+def exact[**P, T](function: Callable[P, T]) -> Callable[P, T]:
+    """Of what has nothing to learn: without gradients, and in its own precision under autocast."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return function(*args, **kwargs)
+
+    return wrapped
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -1,15 +1,14 @@
 """Denoising of noise of known strength: a Kalman filter along motion, both ways in time, then what is left removed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from typing import NamedTuple, override
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vs_vrt.models.blocks import PixelShufflePack, RecurrentNetwork, ResidualBlock, conv3x3, in_bands, lrelu
+from vs_vrt.models.blocks import PixelShufflePack, RecurrentNetwork, ResidualBlock, conv3x3, exact, in_bands, lrelu
 from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 from vs_vrt.ops.flow_warp import flow_warp
@@ -104,17 +103,6 @@ class KalmanUNet(RecurrentNetwork):
     @override
     def _upsample_band(self, x: Tensor) -> Tensor:
         return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
-
-
-def exact[**P, T](function: Callable[P, T]) -> Callable[P, T]:
-    """Of what has nothing to learn: in float32 under autocast, as variances of small numbers are, and no gradients."""
-
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            return function(*args, **kwargs)
-
-    return wrapped
 
 
 @exact
