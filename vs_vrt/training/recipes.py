@@ -129,7 +129,7 @@ DEBLUR_COMPACT = replace(
     degradation="blur",
     num_frames=17,  # enough to tell what they are means of
     crop=(64, 96),
-    phases=(FLOW_SMALLER, Phase(iterations=2_500, learns="all but flow"), Phase(iterations=1_500)),
+    phases=(FLOW_SMALLER, Phase(iterations=2_000, learns="all but flow"), Phase(iterations=1_000)),
 )
 VRT_COMPACT = replace(
     COMPACT,
