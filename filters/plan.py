@@ -17,7 +17,6 @@ from .restoration import Restoration
 
 INTERPOLATION = "vfi"  # the task of networks that make frames in between
 BLENDS = ("ramp", "official")
-PREVIEW_OVERLAP = 2  # frames on each side: enough to see what a network does
 
 
 def plan_network(
@@ -29,7 +28,7 @@ def plan_network(
     refuse_unusable(arguments, row)
     preview, official = arguments.flag("preview"), is_official(arguments)
     if preview:
-        row = replace(row, sharing="segments", stride=1, length=1, overlap=min(row.overlap, PREVIEW_OVERLAP))
+        row = replace(row, sharing="segments", stride=1, length=1, overlap=min(row.overlap, row.preview))
     if clip.format_id == RGBH:
         row = replace(row, half_safe=True)  # who gives half precision asks for it
     devices, streams = choose_devices(arguments)

@@ -11,6 +11,7 @@ import torch
 from tests import golden_vectors
 from tests.golden_vectors import shapes
 from vs_vrt.checkpoint import BUNDLED
+from vs_vrt.models import blending
 from vs_vrt.restorer import build
 from vs_vrt.state_dict import DISTANCES, key_hash
 from vs_vrt.task import TaskRow
@@ -141,6 +142,11 @@ def test_tiles_keep_to_the_grid_of_the_network(row: TaskRow) -> None:
     name, config = row.architecture.split(":")[1], row.config
     quarter = name in ("IconVSR", "BasicVSRHalf", "KalmanUNet") or not config.get("is_low_res_input", True)
     assert row.align == (8 * config.get("window_size", (6, 8, 8))[1] if name == "VRT" else 4 if quarter else 1)
+
+
+def test_a_preview_sees_enough_frames_to_tell_whether_they_are_blended() -> None:
+    row = next(row for row in ALL if row.architecture.endswith("BasicVSRHalf"))
+    assert 2 * min(row.preview, row.overlap) + 1 >= blending.LEAST
 
 
 @each_row

@@ -44,6 +44,7 @@ class TaskRow:
     sharing: Sharing = "segments"
     length: int  # frames that one window restores
     overlap: int  # frames of warm-up on each side, or frames that two windows blend
+    preview: int = 2  # frames on each side that show what the network does, where there are so many in `overlap`
     # Length, overlap, tile and tile overlap of the authors' own test, where it cuts up its videos.
     published: tuple[int, int, int, int] | None = None
     memory: Footprint = Footprint()

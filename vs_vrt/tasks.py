@@ -88,6 +88,7 @@ DEBLUR_COMPACT = replace(
     task="deblur",
     model="deblur-compact",
     architecture="basicvsr_half:BasicVSRHalf",
+    preview=5,  # fewer do not show whether frames are blended
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
