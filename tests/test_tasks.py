@@ -11,7 +11,7 @@ import torch
 from tests import golden_vectors
 from tests.golden_vectors import shapes
 from vs_vrt.checkpoint import BUNDLED
-from vs_vrt.models import blending
+from vs_vrt.ops import blending
 from vs_vrt.restorer import build
 from vs_vrt.state_dict import DISTANCES, key_hash
 from vs_vrt.task import TaskRow

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vs_vrt.models.blending import EXPOSURES, blended, unblended
 from vs_vrt.models.blocks import (
     PixelShufflePack,
     RecurrentNetwork,
@@ -20,6 +19,7 @@ from vs_vrt.models.blocks import (
 )
 from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
+from vs_vrt.ops.blending import EXPOSURES, blended, unblended
 
 FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise, and of the blur: flow is found there
 HALF = 2

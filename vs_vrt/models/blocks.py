@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import wraps
 from typing import override
 
 import torch
@@ -18,17 +17,6 @@ SCALE = 4  # of the tail: two steps of x2
 HALO = 2  # rows of its input that a row of its output looks beyond its own: 1 + 1/2 + 1/4 + 1/4
 BAND_ROWS = 64  # at least, or the halo costs too much
 BAND_BYTES = 24 << 20  # of one full-size feature map: allocators hand larger ones out page by page
-
-
-def exact[**P, T](function: Callable[P, T]) -> Callable[P, T]:
-    """Of what has nothing to learn: without gradients, and in its own precision under autocast."""
-
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            return function(*args, **kwargs)
-
-    return wrapped
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -176,15 +164,15 @@ class RecurrentNetwork(Network):
         return self.conv_last(lrelu(self.conv_hr(x)))  # type: ignore[no-any-return]
 
 
-def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int, scale: int = SCALE, made: int = 3) -> Tensor:
-    """`(b c h w) -> (b made (h s) (w s))`: `tail` in bands of rows, as `channels` feature maps of full size are large.
+def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int, scale: int = SCALE) -> Tensor:
+    """`(b c h w) -> (b 3 (h s) (w s))`: `tail` in bands of rows, as `channels` feature maps of full size are large.
 
     A row of its output may look `HALO` rows of `x` beyond its own.
     """
     b, _, h, w = x.shape
     size = 4 * b * scale**2 * h * w * channels
     bands = max(1, min(math.ceil(size / BAND_BYTES), h // BAND_ROWS))
-    whole = x.new_empty(b, made, scale * h, scale * w)
+    whole = x.new_empty(b, 3, scale * h, scale * w)
     for band in range(bands):
         start, stop = band * h // bands, (band + 1) * h // bands
         above, below = min(HALO, start), min(HALO, h - stop)

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vs_vrt.models.blocks import PixelShufflePack, RecurrentNetwork, ResidualBlock, conv3x3, exact, in_bands, lrelu
+from vs_vrt.models.blocks import PixelShufflePack, RecurrentNetwork, ResidualBlock, conv3x3, in_bands, lrelu
 from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 from vs_vrt.ops.flow_warp import flow_warp
 from vs_vrt.ops.shrinkage import threshold, wiener
+from vs_vrt.ops.unlearned import unlearned
 
 FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise: flow is found there
 HALF = 2
@@ -105,7 +106,7 @@ class KalmanUNet(RecurrentNetwork):
         return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
 
 
-@exact
+@unlearned
 def look(frame: Tensor) -> Seen:
     """`(b 4 h w)`: RGB and noise levels."""
     rgb, variance = frame[:, :3].float(), frame[:, 3:].float().square().clamp(min=SMALLEST)
@@ -122,7 +123,7 @@ def predictions(seen: Sequence[Seen], flows: Sequence[Tensor]) -> Iterator[list[
         yield [predicted]
 
 
-@exact
+@unlearned
 def predict(before: Seen, now: Seen, state: Estimate, flow: Tensor) -> Estimate:
     """What is known of the frame before, as it says what is now: the filter's prediction, by motion or at rest.
 
@@ -140,7 +141,7 @@ def predict(before: Seen, now: Seen, state: Estimate, flow: Tensor) -> Estimate:
     return Estimate(picture, variance + CHANGE_GAIN * blurred(excess, CHANGE_SIDE).clamp(min=0))
 
 
-@exact
+@unlearned
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """Of estimates whose errors have nothing to do with each other: each counts by one over its variance."""
     shares = [1 / each.variance for each in estimates]
@@ -149,7 +150,7 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(sum(pictures[1:], pictures[0]), variance)
 
 
-@exact
+@unlearned
 def prepare(seen: Seen, predicted: Sequence[Estimate]) -> tuple[Tensor, Tensor, Tensor]:
     """`-> (b 3 h w), (b 1 h w), (b 17 h w)`: a frame without most of its noise, what is left, and what U-Nets see.
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vs_vrt.models import blending
-from vs_vrt.models.blending import blended, unblended
+from vs_vrt.ops import blending
+from vs_vrt.ops.blending import blended, unblended
 
 
 def footage(frames: int, speed: float, seed: int = 0) -> NDArray[np.float64]:

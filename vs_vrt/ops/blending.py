@@ -5,22 +5,20 @@ Such a mean of e frames holds nothing that repeats every e frames. Whatever move
 """
 
 import math
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vs_vrt.models.blocks import exact
+from vs_vrt.ops.unlearned import unlearned
 
 EXPOSURES = (3, 5)  # frames
-LEAST = 9  # frames; fewer cannot tell one frequency from the next
+LEAST = 9  # frames; fewer cannot tell one frequency from the next, nor do so few where exposures are of 5
 ASIDE = 0.1  # cycles a frame, to either side of the zero: what is there is compared
 CERTAIN, UNKNOWN = 0.3, 0.5  # of what is beside it: at 34 frames, zeros have 0.02 to 0.08, other footage 0.76 and more
 ROUNDING = (1 / 255) ** 2 / 12  # variance
 LUMA = 0.25  # share of the rounding that is left in a mean of 2x2 pixels, colours rounded alike
-# A tenth of it gains another decibel on frames that were only rounded, and loses one or two where they were compressed.
-SMOOTHNESS = 1e-3
+SMOOTHNESS = 1e-3  # less suits frames that were only rounded; more, those that were compressed
 
 
 def blended(video: Tensor) -> Tensor:
@@ -51,11 +49,11 @@ def half(frame: Tensor) -> Tensor:
     return F.avg_pool2d(frame.float().mean(1, keepdim=True), 2)
 
 
-@exact
+@unlearned
 def unblended(video: Tensor, sure: Tensor) -> Tensor:
     """`(b t c h w), (b e) -> (b t c h w)`: the frames that those of `video` are means of, as far as that is sure.
 
-    Pixel by pixel, along time. Noise grows by it, and what repeats every e frames is guessed.
+    Pixel by pixel, along time. What repeats every e frames is guessed, and noise grows: for means of 5 about fivefold.
     """
     once = torch.eye(video.shape[1])
     undo = torch.stack([inverse(video.shape[1], e) - once for e in EXPOSURES])
@@ -64,12 +62,11 @@ def unblended(video: Tensor, sure: Tensor) -> Tensor:
     return torch.einsum("bij,bjchw->bichw", how, video.float())
 
 
-@cache
 def inverse(count: int, exposure: int) -> Tensor:
-    """`-> (t t)`: from means A x of frames x to the x of the middle of each, by least squares of y - A x.
+    """`-> (t t)`: from t means y = A x of neighbouring frames x to the middle one of each.
 
-    There are more frames than means: of all that fit, the x whose neighbours differ least, by `SMOOTHNESS` (Phillips,
-    Journal of the ACM 9, 1962).
+    x is what makes |y - A x|^2 + s |D x|^2 least, with the differences D x of neighbours and s, `SMOOTHNESS`: there are
+    more frames than means, and many x would fit. Source: Phillips (Journal of the ACM 9, 1962), with first differences.
     """
     wide = count + exposure - 1
     means = torch.stack([torch.eye(wide)[i : i + exposure].mean(0) for i in range(count)]).double()
