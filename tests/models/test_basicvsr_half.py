@@ -167,7 +167,9 @@ def test_channels_last_and_batches_change_nothing() -> None:
     with torch.no_grad():
         alone = model(video)
         both = model.to(memory_format=torch.channels_last)(torch.cat([video, video.flip(-1)]))
+        mirrored = model(video.flip(-1))
     assert error(both[:1], alone) < 1e-5
+    assert error(both[1:], mirrored) < 1e-5
 
 
 def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,3 +195,17 @@ def tile_error(shared: bool) -> float:
 
 def test_a_tile_that_knows_the_flow_of_its_frame_is_nearer_to_it() -> None:
     assert tile_error(shared=True) < 0.5 * tile_error(shared=False)
+
+
+def test_tiles_are_told_whether_the_frame_is_blended_and_where_it_moves() -> None:
+    model, video = small(), moving(3, 64, 128)
+    with torch.no_grad():
+        told = model.statistics(video[0])
+        undone = basicvsr_half.unblended(video, torch.tensor([SURE]))
+        assert error(told["flow"], model.spynet.coarse_flows(model.small(undone)[0])) < 1e-6
+        assert error(told["flow"], model.spynet.coarse_flows(model.small(video)[0])) > 1e-4
+        blended, sharp = (
+            torch.stack(list(model.frames(video, range(3), dict(told) | {"blended": torch.tensor(sure)})))
+            for sure in (SURE, (0.0, 0.0))
+        )
+    assert error(blended, sharp) > 1e-3

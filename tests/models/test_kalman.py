@@ -159,12 +159,12 @@ def test_frames_are_those_of_the_filter() -> None:
     assert reference_error() < TOLERANCE
 
 
-neighbour_flows, average = KalmanUNet.neighbour_flows, kalman.average
+neighbour_flows, update = KalmanUNet.neighbour_flows, kalman.update
 MUTATIONS: dict[str, tuple[ModuleType | type, str, Callable[..., object] | float]] = {
     "slope of the tail": (kalman, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
     "the other way in time": (KalmanUNet, "neighbour_flows", lambda *given: neighbour_flows(*given)[::-1]),
     "small flow": (kalman, "resize_flow", lambda flow, size: F.interpolate(flow, size=size, mode="bilinear")),
-    "the last one alone": (kalman, "average", lambda estimates: average(estimates[-1:])),
+    "the last one alone": (kalman, "update", lambda estimates: update(estimates[-1:])),
     "no gain of changes": (kalman, "CHANGE_GAIN", 1.0),
     "motion, however it fits": (kalman, "CHOICE_GAIN", 0.0),
     "all of the noise": (kalman, "LEFT", 1.0),
@@ -197,7 +197,9 @@ def test_channels_last_and_batches_change_nothing() -> None:
     with torch.no_grad():
         alone = model(video)
         both = model.to(memory_format=torch.channels_last)(torch.cat([video, video.flip(-1)]))
+        mirrored = model(video.flip(-1))
     assert error(both[:1], alone) < 1e-5
+    assert error(both[1:], mirrored) < 1e-5
 
 
 def untrained() -> KalmanUNet:
@@ -229,7 +231,7 @@ def test_what_changes_does_not_leave_ghosts() -> None:
     assert noise_left(5, 9) < 1.1 * noise_left(5, 1)
 
 
-def test_without_noise_nothing_changes() -> None:
+def test_without_noise_hardly_anything_changes() -> None:
     video = noisy()
     video[:, :, 3] = 0
     with torch.no_grad():
@@ -259,3 +261,13 @@ def tile_error(shared: bool) -> float:
 
 def test_a_tile_that_knows_the_flow_of_its_frame_is_nearer_to_it() -> None:
     assert tile_error(shared=True) < 0.5 * tile_error(shared=False)
+
+
+def test_what_is_not_learned_is_computed_in_float32_and_passes_no_gradients_on() -> None:
+    model, video = small(), noisy()
+    with torch.no_grad():
+        exact = kalman.prepare(kalman.look(video[:, 0]), [])
+        with torch.autocast("cpu", torch.bfloat16):
+            assert all(map(torch.equal, exact, kalman.prepare(kalman.look(video[:, 0]), [])))
+    model(video).square().mean().backward()
+    assert all((each.grad is None) == name.startswith("spynet.") for name, each in model.named_parameters())

@@ -24,7 +24,7 @@ CHANGE_GAIN = 16.0
 CHANGE_SIDE, CHOICE_SIDE = 3, 5  # pixels that both are averaged over
 CHOICE_GAIN = 100.0  # of differences that are a hundredth of the noise's variance, motion or rest is chosen
 LOCAL_SIDE = 9  # pixels, whose mean details stand out from
-LEFT = 0.7  # of the noise that the averages promise, where pixels are shrunk: warping has blurred it
+LEFT = 0.7  # of the noise that averages have by the sums: warping has blurred it, and took some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class KalmanUNetConfig:
 
 
 class Estimate(NamedTuple):
-    """What a frame may be: `(b 3 h w)`, and the variance of its errors, `(b 1 h w)`."""
+    """A frame as estimated: `(b 3 h w)`, and the variance of its errors, `(b 1 h w)`."""
 
     picture: Tensor
     variance: Tensor
@@ -54,13 +54,14 @@ class Seen(NamedTuple):
 
 
 class KalmanUNet(RecurrentNetwork):
-    """`(b t 4 h w) -> (b t 3 h w)`: RGB 0..1 and noise levels, sigma / 255; multiples of 4.
+    """`(b t 4 h w) -> (b t 3 h w)`: RGB 0..1 and noise levels, sigma / 255; multiples of 4, and 8 or more.
 
-    Frames are averaged along motion as a Kalman filter does (Arias and Morel, CVPRW 2019, with pixels for patches; as
-    a stage before a network: EMVD, arXiv 2103.05407), from the past and from the future. How far a place may have
+    Frames are averaged along motion as a Kalman filter does (Arias and Morel, CVPRW 2019, here of pixels), one from the
+    past and one from the future (the two-filter smoother of Fraser and Potter, IEEE TAC 1969). How far a place may have
     changed is measured on frames that are denoised alone, where much smaller changes show than under the noise. The
     average is shrunk (see `wiener`) by what noise must be left in it. Nothing of that is learned, but flow; a U-Net
-    adds what is missing, in units of that noise: so one network does for all strengths.
+    adds what is missing, in units of that noise: so one network does for all strengths. To fuse frames, denoise what
+    comes out and refine that are the stages of EMVD (arXiv 2103.05407), which learns all three.
     """
 
     config_type = KalmanUNetConfig
@@ -108,42 +109,45 @@ class KalmanUNet(RecurrentNetwork):
 
 @unlearned
 def look(frame: Tensor) -> Seen:
-    """`(b 4 h w)`: RGB and noise levels."""
+    """`(b 4 h w) -> (b 3 h w), (b 1 h w), (b 3 h w), (b 1 h w)`: of RGB and noise levels, see `Seen`."""
     rgb, variance = frame[:, :3].float(), frame[:, 3:].float().square().clamp(min=SMALLEST)
     return Seen(Estimate(rgb, variance), Estimate(*threshold(rgb, variance)))
 
 
 def predictions(seen: Sequence[Seen], flows: Sequence[Tensor]) -> Iterator[list[Estimate]]:
-    """What those before each frame say of it, the first of all nothing; `flows[i]` warps frame i to frame i + 1."""
+    """`t x Seen, t-1 x (b 2 h' w') -> t x Estimate`: what those before a frame say of it, of the first one nothing.
+
+    `flows[i]` warps frame i to frame i + 1.
+    """
     state = seen[0].noisy
     yield []
     for before, now, flow in zip(seen, seen[1:], flows, strict=False):
         predicted = predict(before, now, state, flow)
-        state = average([now.noisy, predicted])
+        state = update([now.noisy, predicted])
         yield [predicted]
 
 
 @unlearned
 def predict(before: Seen, now: Seen, state: Estimate, flow: Tensor) -> Estimate:
-    """What is known of the frame before, as it says what is now: the filter's prediction, by motion or at rest.
+    """`Seen, Seen, Estimate, (b 2 h' w') -> Estimate`: from what is known of the frame before, what the next one is.
 
-    Warping resamples, and what is at rest would lose a little detail with every frame.
+    Each place follows the motion, or stays at rest: warping resamples, and what is at rest would lose a little detail
+    with every frame. The process noise is how much more the frames differ there than noise explains.
     """
     rest = torch.cat([*state, *before.alone], dim=1)
     moved = flow_warp(rest, resize_flow(flow, (rest.shape[-2], rest.shape[-1])), "border")
-    change = [(now.alone.picture - each[:, 4:7]).square().mean(1, keepdim=True) for each in (moved, rest)]
-    worse = blurred(change[1] - change[0], CHOICE_SIDE) / now.noisy.variance
+    change, change_moved = ((now.alone.picture - each[:, 4:7]).square().mean(1, keepdim=True) for each in (rest, moved))
+    worse = blurred(change - change_moved, CHOICE_SIDE) / now.noisy.variance
     share = torch.sigmoid(CHOICE_GAIN * worse)
-    picture, variance, change_noise = (
-        torch.lerp(rest[:, part], moved[:, part], share) for part in (slice(3), slice(3, 4), slice(7, 8))
-    )
-    excess = torch.lerp(change[1], change[0], share) - change_noise - now.alone.variance
-    return Estimate(picture, variance + CHANGE_GAIN * blurred(excess, CHANGE_SIDE).clamp(min=0))
+    parts = torch.lerp(torch.cat([rest, change], dim=1), torch.cat([moved, change_moved], dim=1), share)
+    picture, variance, _, noise, change = parts.split_with_sizes([3, 1, 3, 1, 1], dim=1)
+    process = blurred(change - noise - now.alone.variance, CHANGE_SIDE).clamp(min=0)
+    return Estimate(picture, variance + CHANGE_GAIN * process)
 
 
 @unlearned
-def average(estimates: Sequence[Estimate]) -> Estimate:
-    """Of estimates whose errors have nothing to do with each other: each counts by one over its variance."""
+def update(estimates: Sequence[Estimate]) -> Estimate:
+    """`n x Estimate -> Estimate`: each counts by one over its variance, as if errors were independent."""
     shares = [1 / each.variance for each in estimates]
     variance = 1 / sum(shares[1:], shares[0])
     pictures = [share * variance * each.picture for share, each in zip(shares, estimates, strict=True)]
@@ -152,12 +156,12 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 
 @unlearned
 def prepare(seen: Seen, predicted: Sequence[Estimate]) -> tuple[Tensor, Tensor, Tensor]:
-    """`-> (b 3 h w), (b 1 h w), (b 17 h w)`: a frame without most of its noise, what is left, and what U-Nets see.
+    """`Seen, n x Estimate -> (b 3 h w), (b 1 h w), (b 17 h w)`: the frame shrunk, its noise, and what the U-Net sees.
 
-    That is told in units of the noise, so that it looks much the same at any strength.
+    That is told in units of the noise (a standard deviation), so that it looks much the same at any strength.
     """
     (noisy, variance), (alone, _) = seen
-    fused, left = average([seen.noisy, *predicted])
+    fused, left = update([seen.noisy, *predicted])
     shrunk = wiener(fused, LEFT * left)
     deviation = left.sqrt()
     differences = [
@@ -166,7 +170,7 @@ def prepare(seen: Seen, predicted: Sequence[Estimate]) -> tuple[Tensor, Tensor, 
         (alone - shrunk) / deviation,
         (fused - shrunk) / deviation,
     ]
-    levels = [each.log() / 4 + 2 for each in (left, variance)]  # within about -1 and 1
+    levels = [each.log() / 4 + 2 for each in (left, variance)]  # within -2.5 and 1
     return shrunk, deviation, torch.cat([shrunk, *map(torch.asinh, differences), *levels], dim=1)
 
 
