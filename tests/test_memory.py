@@ -69,7 +69,7 @@ def test_every_clip_has_a_plan_within_bounds(row: TaskRow, machine: tuple[str, f
         plan = planned(row, *size, machine)
         assert plan.windows.overlap == row.overlap
         if plan.windows.length == row.length:
-            assert plan.temporal <= (1.35 if row.architecture != "mana:MANA" else 1.6)
+            assert plan.temporal <= (1.6 if row.model in ("mana", "mana-compact", "deblur-compact") else 1.35)
         if plan.tiles and min(plan.tiles.width, plan.tiles.height) >= 256:
             assert plan.spatial <= 1.25
         # What does not fit is the smallest of all.

@@ -10,8 +10,9 @@ import torch
 
 from tests import golden_vectors
 from tests.golden_vectors import shapes
+from tests.ops.test_blending import footage, means, tensor
 from vs_vrt.checkpoint import BUNDLED
-from vs_vrt.ops import blending
+from vs_vrt.ops.blending import EXPOSURES, blended
 from vs_vrt.restorer import build
 from vs_vrt.state_dict import DISTANCES, key_hash
 from vs_vrt.task import TaskRow
@@ -144,9 +145,12 @@ def test_tiles_keep_to_the_grid_of_the_network(row: TaskRow) -> None:
     assert row.align == (8 * config.get("window_size", (6, 8, 8))[1] if name == "VRT" else 4 if quarter else 1)
 
 
-def test_a_preview_sees_enough_frames_to_tell_whether_they_are_blended() -> None:
+@pytest.mark.parametrize("exposure", [3, 5])
+def test_a_preview_sees_enough_frames_to_tell_whether_they_are_blended(exposure: int) -> None:
     row = next(row for row in ALL if row.architecture.endswith("BasicVSRHalf"))
-    assert 2 * min(row.preview, row.overlap) + 1 >= blending.LEAST
+    frames = 2 * min(row.preview, row.overlap) + 1
+    clean = footage(frames + exposure - 1, speed=3.0)
+    assert blended(tensor(means(clean, exposure)))[0, EXPOSURES.index(exposure)] == 1
 
 
 @each_row

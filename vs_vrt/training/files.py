@@ -24,13 +24,15 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """For one run at a time. Raises `ArgumentError` where another one has the folder, or it cannot be written."""
+    """For one run at a time; made where it is missing. Raises `ArgumentError` where another has it, or none can."""
     lock = FileLock(folder / ".lock")
     with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise ArgumentError(f"another run writes to {folder}; `--out` another folder, or wait for it") from error
+            remedy = f"`--out` another folder; where no run is left, `rm {lock.lock_file}`"
+            raise ArgumentError(f"another run writes to {folder}; {remedy}") from error
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ from vs_vrt.models.network import Network
 from vs_vrt.restorer import channels_last
 from vs_vrt.state_dict import CONSTANTS
 from vs_vrt.training.batches import Batches
-from vs_vrt.training.files import claimed, replacing, unfinished, writing
+from vs_vrt.training.files import replacing, unfinished, writing
 from vs_vrt.training.journal import Check, Iteration, Journal
 from vs_vrt.training.objective import Objective, errors
 from vs_vrt.training.optimiser import Optimiser
@@ -78,11 +78,6 @@ class Trainer:
 
         Raises `ArgumentError`.
         """
-        with claimed(self.place.folder) if self.batches.rank == 0 else nullcontext():
-            return self.go_on(asked)
-
-    def go_on(self, asked: Event) -> bool:
-        """`run`, in a folder that no other run writes to."""
         if (self.place.folder / STATE).exists():
             self.load()
         for inputs, truth in self.batches.ahead(self.iteration, self.recipe.iterations):

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -21,7 +22,7 @@ from vs_vrt.task import TaskRow
 from vs_vrt.tasks import COMPACT, TASKS, UNTRAINED
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.degradations import DEGRADATIONS
-from vs_vrt.training.files import writing
+from vs_vrt.training.files import claimed
 from vs_vrt.training.footage import MEMORY_SHARE, Footage
 from vs_vrt.training.initial import initialise
 from vs_vrt.training.loop import WEIGHTS, Place, Trainer
@@ -65,7 +66,8 @@ def train(run: Run, asked: Event) -> None:
         if folder is not None and not folder.is_dir():
             raise ArgumentError(f"{folder} is no folder; `{option} FOLDER`")
     with joined(run.device) as process:
-        with memory_errors(process.device, "--checkpointing", "--precision bf16", "--batch 1"):
+        first = claimed(run.out) if process.rank == 0 else nullcontext()
+        with first, memory_errors(process.device, "--checkpointing", "--precision bf16", "--batch 1"):
             finished = trainer(run, row, recipe, process).run(asked)
         if process.rank == 0:
             tell(run, row, finished)
@@ -85,8 +87,6 @@ def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer
         "validation": data if unseen is footage else fingerprint(unseen),
         "precision": run.precision,
     }
-    with writing(run.out):
-        run.out.mkdir(parents=True, exist_ok=True)
     place = Place(folder=run.out, device=process.device, bf16=run.precision == "bf16", checkpointing=run.checkpointing)
     if process.rank == 0:
         say_what(row, recipe, network, place, unseen is not footage)
