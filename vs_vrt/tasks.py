@@ -80,7 +80,7 @@ DENOISE_COMPACT = replace(
     sigma=10.0,
     suits=f"Gaussian noise of known strength, sigma up to 50; {SMALL}",
     checkpoint="denoise-compact.safetensors",
-    memory=Footprint(weights=2_293_396, pixel=616, frame_pixel=61),
+    memory=Footprint(weights=2_293_396, pixel=92, frame_pixel=78),
     keys="709aca2c5736c32ad2fb619d067dea62520bd0d799f8c7056521dc5da7ef73ba",
 )
 DEBLUR_COMPACT = replace(
