@@ -122,12 +122,12 @@ DENOISE_COMPACT = replace(
     patterns=0.15,
     picture=0.01,
     muon_rate=0.005,
-    phases=(FLOW_SMALLER, Phase(iterations=5_000, learns="all but flow")),  # through which flow would not learn
+    phases=(FLOW_SMALLER, Phase(iterations=5_000, learns="all but flow")),  # the filter passes flow no gradients
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    num_frames=17,  # enough to tell what they are means of
+    num_frames=17,  # enough to tell what they are means of; flow learns from fewer, which stay blurred
     crop=(64, 96),
     phases=(FLOW_SMALLER, Phase(iterations=2_000, learns="all but flow"), Phase(iterations=1_000)),
 )
