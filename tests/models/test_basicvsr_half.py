@@ -132,7 +132,7 @@ def test_frames_are_those_of_the_recurrence() -> None:
 
 neighbour_flows, enlarge, unblended = BasicVSRHalf.neighbour_flows, basicvsr_half.enlarge, basicvsr_half.unblended
 MUTATIONS: dict[str, tuple[ModuleType | type, str, Callable[..., object]]] = {
-    "slope of the tail": (basicvsr_half, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
+    "slope of the tail": (blocks, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
     "the other way in time": (BasicVSRHalf, "neighbour_flows", lambda *given: neighbour_flows(*given)[::-1]),
     "small flow": (basicvsr_half, "enlarge", lambda flow: enlarge(flow) / 2),
     "one pixel of four": (BasicVSRHalf, "small", lambda _, video: video[:, :, :, ::4, ::4]),

@@ -161,7 +161,7 @@ def test_frames_are_those_of_the_filter() -> None:
 
 neighbour_flows, update = KalmanUNet.neighbour_flows, kalman.update
 MUTATIONS: dict[str, tuple[ModuleType | type, str, Callable[..., object] | float]] = {
-    "slope of the tail": (kalman, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
+    "slope of the tail": (blocks, "lrelu", lambda x: F.leaky_relu(x, 0.2)),
     "the other way in time": (KalmanUNet, "neighbour_flows", lambda *given: neighbour_flows(*given)[::-1]),
     "small flow": (kalman, "resize_flow", lambda flow, size: F.interpolate(flow, size=size, mode="bilinear")),
     "the last one alone": (kalman, "update", lambda estimates: update(estimates[-1:])),

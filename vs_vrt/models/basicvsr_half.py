@@ -4,25 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import override
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vs_vrt.models.blocks import (
-    PixelShufflePack,
-    RecurrentNetwork,
-    ResidualBlocksWithInputConv,
-    conv3x3,
-    in_bands,
-    lrelu,
-    propagate,
-)
+from vs_vrt.models.blocks import HALF, HalfSizeNetwork, ResidualBlocksWithInputConv, propagate
 from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 from vs_vrt.ops.blending import EXPOSURES, blended, unblended
-
-FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise, and of the blur: flow is found there
-HALF = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +24,13 @@ class BasicVSRHalfConfig:
     flow_kernel: int = 5
 
 
-class BasicVSRHalf(RecurrentNetwork):
+class BasicVSRHalf(HalfSizeNetwork):
     """`(b t 3 h w) -> (b t 3 h w)`: RGB 0..1; multiples of 4.
 
     Frames that are means of their neighbours are undone along time first: that takes no learning, and leaves errors
     that do. Others stay as they are.
 
-    Each frame's 2x2 pixels are the channels of one: no detail is lost on the way in, as it is where features are found
+    No detail is lost on the way in, with 2x2 pixels as the channels of one, as it is where features are found
     at a quarter of the size. As in IconVSR, the forward pass sees what the backward one made of the frame. What is
     known from frames before comes warped, and as it lies: each warp resamples, and what is at rest would lose a little
     detail with every frame.
@@ -58,10 +46,7 @@ class BasicVSRHalf(RecurrentNetwork):
         self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
         self.backward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(given + 3 * mid, mid, config.num_blocks)
-        self.upsample1 = PixelShufflePack(mid, config.tail_channels)
-        self.conv_hr = conv3x3(config.tail_channels, config.tail_channels)
-        self.conv_last = conv3x3(config.tail_channels, 3)
-        self.flow_scale = FLOW_SCALE
+        self._add_half_tail(mid, config.tail_channels)
 
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
@@ -80,22 +65,17 @@ class BasicVSRHalf(RecurrentNetwork):
         pairs = ([*given(i), backward[last - i]] for i in range(keep.stop))
         for i, features in enumerate(propagate(self.forward_resblocks, pairs, to_next, unmoved=True)):
             if i in keep:
-                yield sharp[:, i] + in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF)
+                yield sharp[:, i] + self.enlarged(features)
 
     @override
     def statistics(self, video: Tensor) -> Statistics:
         """`(t c h w)`: `flow (2 t-1 2 h' w')`, and `blended (e)`, how surely frames are means of e."""
         sure = blended(video[None])
-        with torch.autocast(self.spynet.mean.device.type, enabled=False):
-            small = unblended(self.small(video[None]), sure)
-            return {"flow": self.spynet.coarse_flows(small[0]), "blended": sure[0]}
-
-    @override
-    def _upsample_band(self, x: Tensor) -> Tensor:
-        return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
+        small = unblended(self.small(video[None]), sure)
+        return {"flow": self.coarse_flow(small[0]), "blended": sure[0]}
 
 
 def enlarge(flow: Tensor) -> Tensor:
     """`(b 2 h w) -> (b 2 (h 2) (w 2))`: from a quarter of the frames' size to half of it."""
-    h, w = (side * FLOW_SCALE // HALF for side in flow.shape[-2:])
+    h, w = (side * HalfSizeNetwork.flow_scale // HALF for side in flow.shape[-2:])
     return resize_flow(flow, (h, w))

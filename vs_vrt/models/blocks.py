@@ -14,6 +14,7 @@ from vs_vrt.models.spynet import CHUNK_PIXELS, SpyNet, crop_coarse
 from vs_vrt.ops.flow_warp import flow_warp
 
 SCALE = 4  # of the tail: two steps of x2
+HALF = 2  # of that of networks that keep the size: one step
 HALO = 2  # rows of its input that a row of its output looks beyond its own: 1 + 1/2 + 1/4 + 1/4
 BAND_ROWS = 64  # at least, or the halo costs too much
 BAND_BYTES = 24 << 20  # of one full-size feature map: allocators hand larger ones out page by page
@@ -101,8 +102,12 @@ class RecurrentNetwork(Network):
     @override
     def statistics(self, video: Tensor) -> Statistics:
         """`(t 3 h w)`: `flow (2 t-1 2 h' w')`, found at the coarsest levels: backwards in time, then forwards."""
+        return {"flow": self.coarse_flow(self.small(video[None])[0])}
+
+    def coarse_flow(self, small: Tensor) -> Tensor:
+        """`(t 3 h w) -> (2 t-1 2 h' w')`: of frames as flow is found on them, in float32 under autocast."""
         with torch.autocast(self.spynet.mean.device.type, enabled=False):
-            return {"flow": self.spynet.coarse_flows(self.small(video[None])[0])}
+            return self.spynet.coarse_flows(small)
 
     @override
     def localise(self, statistics: Statistics, place: Place) -> Statistics:
@@ -162,6 +167,29 @@ class RecurrentNetwork(Network):
         x = lrelu(self.upsample1(x))
         x = lrelu(self.upsample2(x))
         return self.conv_last(lrelu(self.conv_hr(x)))  # type: ignore[no-any-return]
+
+
+class HalfSizeNetwork(RecurrentNetwork):
+    """`(b t c h w) -> (b t 3 h w)`: features at half the size, of 2x2 pixels as the channels of one, and the way back.
+
+    Flow is found at a quarter: the mean of 4x4 pixels has a quarter of the noise, and of the blur.
+    """
+
+    flow_scale = 4
+
+    def _add_half_tail(self, in_channels: int, channels: int) -> None:
+        """Makes the layers of `enlarged`."""
+        self.upsample1 = PixelShufflePack(in_channels, channels)
+        self.conv_hr = conv3x3(channels, channels)
+        self.conv_last = conv3x3(channels, 3)
+
+    def enlarged(self, features: Tensor) -> Tensor:
+        """`(b c h w) -> (b 3 (h 2) (w 2))`: the tail, in bands of rows."""
+        return in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF)
+
+    @override
+    def _upsample_band(self, x: Tensor) -> Tensor:
+        return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
 
 
 def in_bands(tail: Callable[[Tensor], Tensor], x: Tensor, channels: int, scale: int = SCALE) -> Tensor:

@@ -8,15 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vs_vrt.models.blocks import PixelShufflePack, RecurrentNetwork, ResidualBlock, conv3x3, in_bands, lrelu
+from vs_vrt.models.blocks import HALF, HalfSizeNetwork, PixelShufflePack, ResidualBlock, conv3x3, lrelu
 from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
 from vs_vrt.ops.flow_warp import flow_warp
 from vs_vrt.ops.shrinkage import threshold, wiener
 from vs_vrt.ops.unlearned import unlearned
 
-FLOW_SCALE = 4  # the mean of 4x4 pixels has a quarter of the noise: flow is found there
-HALF = 2
 GIVEN = 17  # channels of what the U-Net sees of a frame
 SMALLEST = (0.25 / 255) ** 2  # variance; that of rounding to 8 bits is a twelfth of a level's square
 # Errors of a place that has moved are alike over many pixels, where noise is not: they weigh more than their size.
@@ -53,7 +51,7 @@ class Seen(NamedTuple):
     alone: Estimate
 
 
-class KalmanUNet(RecurrentNetwork):
+class KalmanUNet(HalfSizeNetwork):
     """`(b t 4 h w) -> (b t 3 h w)`: RGB 0..1 and noise levels, sigma / 255; multiples of 4, and 8 or more.
 
     Frames are averaged along motion as a Kalman filter does (Arias and Morel, CVPRW 2019, here of pixels), one from the
@@ -77,10 +75,7 @@ class KalmanUNet(RecurrentNetwork):
         self.body = nn.Sequential(*(ResidualBlock(deep) for _ in range(config.num_blocks)))
         self.deep_upsample = PixelShufflePack(deep, mid)
         self.decoder = ResidualBlock(mid)
-        self.upsample1 = PixelShufflePack(mid, tail)
-        self.conv_hr = conv3x3(tail, tail)
-        self.conv_last = conv3x3(tail, 3)
-        self.flow_scale = FLOW_SCALE
+        self._add_half_tail(mid, tail)
 
     @override
     def frames(self, video: Tensor, keep: range, statistics: Statistics | None = None) -> Iterator[Tensor]:
@@ -94,17 +89,12 @@ class KalmanUNet(RecurrentNetwork):
     def finish(self, seen: Seen, predicted: Sequence[Estimate]) -> Tensor:
         """`-> (b 3 h w)`: a frame, from what it shows itself and what others say of it."""
         shrunk, deviation, given = prepare(seen, predicted)
-        return shrunk + deviation * self.missing(given)
+        return shrunk + deviation * self.enlarged(self.features(given))
 
-    def missing(self, given: Tensor) -> Tensor:
-        """`(b 17 h w) -> (b 3 h w)`: the U-Net."""
+    def features(self, given: Tensor) -> Tensor:
+        """`(b 17 h w) -> (b c (h / 2) (w / 2))`: the U-Net, but for its tail."""
         features = self.encoder(lrelu(self.conv_first(F.pixel_unshuffle(given, HALF))))
-        features = self.decoder(features + self.deep_upsample(self.body(self.downsample(features))))
-        return in_bands(self._upsample_band, features, self.conv_hr.out_channels, HALF)
-
-    @override
-    def _upsample_band(self, x: Tensor) -> Tensor:
-        return self.conv_last(lrelu(self.conv_hr(lrelu(self.upsample1(x)))))  # type: ignore[no-any-return]
+        return self.decoder(features + self.deep_upsample(self.body(self.downsample(features))))  # type: ignore[no-any-return]
 
 
 @unlearned

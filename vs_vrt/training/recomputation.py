@@ -22,7 +22,7 @@ RECOMPUTED: tuple[tuple[type[nn.Module], str], ...] = (
     (NonLocalAttention, "search"),
     (RecurrentNetwork, "_upsample_band"),
     (MANA, "_upsample_band"),
-    (KalmanUNet, "missing"),
+    (KalmanUNet, "features"),
 )
 
 
