@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor
 
 from tests.golden_vectors import error, is_constant, seeded
+from tests.models.arithmetic import bilinear, leaky
 from vs_vrt.models import basicvsr_half, blocks
 from vs_vrt.models.basicvsr_half import BasicVSRHalf, BasicVSRHalfConfig
 from vs_vrt.models.network import Place
@@ -63,7 +64,7 @@ class Reference:
         """The features of the frame `there`, as they lie there, and as they lie in the frame `here`."""
         means = [rearrange(each, "b c (h y) (w x) -> b c h w (y x)", y=4, x=4).mean(-1) for each in (here, there)]
         flow = 2 * F.interpolate(self.spynet(*means), scale_factor=2, mode="bilinear", align_corners=False)
-        return torch.cat([state, bilinear(state, flow)], dim=1)
+        return torch.cat([state, bilinear(state, flow, "zeros")], dim=1)
 
     def __call__(self, video: Tensor) -> Tensor:
         means = video[0, :, None].double()
@@ -101,24 +102,6 @@ def deconvolved(means: Tensor, exposure: int) -> Tensor:
     right = torch.cat([means.flatten(1), means.new_zeros(wide - 1, means[0].numel())])
     found = torch.linalg.lstsq(torch.tensor(rows, dtype=torch.float64), right).solution
     return found[exposure // 2 :][:count].view_as(means)
-
-
-def leaky(x: Tensor) -> Tensor:
-    return torch.where(x > 0, x, 0.1 * x)
-
-
-def bilinear(x: Tensor, flow: Tensor) -> Tensor:
-    """`(1 c h w), (1 2 h w) -> (1 c h w)`: four pixels each, by hand; what lies outside is 0."""
-    h, w = x.shape[2:]
-    column, row = torch.arange(w) + flow[0, 0], torch.arange(h)[:, None] + flow[0, 1]
-    found = torch.zeros_like(x)
-    for down in (0, 1):
-        for across in (0, 1):
-            y, z = row.floor() + down, column.floor() + across
-            weight = (1 - (row - y).abs()) * (1 - (column - z).abs())
-            weight = weight * ((y >= 0) & (y < h) & (z >= 0) & (z < w))
-            found += weight * x[:, :, y.long().clamp(0, h - 1), z.long().clamp(0, w - 1)]
-    return found
 
 
 def reference_error() -> float:

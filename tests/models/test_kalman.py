@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from tests.golden_vectors import error, is_constant, seeded
+from tests.models.arithmetic import bilinear, leaky
 from vs_vrt.models import blocks, kalman
 from vs_vrt.models.kalman import KalmanUNet, KalmanUNetConfig
 from vs_vrt.models.network import Place
@@ -83,7 +84,7 @@ class Reference:
         picture, variance = self.known(j, way)
         flow = self.flow(i, j)
         moved, moved_variance, moved_alone, moved_left = (
-            bilinear(each, flow) for each in (picture, variance, *self.alone[j])
+            bilinear(each, flow, "border") for each in (picture, variance, *self.alone[j])
         )
         alone, left = self.alone[i]
         change_moved = ((alone - moved_alone) ** 2).mean(1, keepdim=True)
@@ -123,10 +124,6 @@ class Reference:
         return shrunk + left.sqrt() * made
 
 
-def leaky(x: Tensor) -> Tensor:
-    return torch.where(x > 0, x, 0.1 * x)
-
-
 def means(x: Tensor, side: int) -> Tensor:
     """Over squares around each pixel, whose edges repeat."""
     reach, (h, w) = side // 2, x.shape[2:]
@@ -134,20 +131,6 @@ def means(x: Tensor, side: int) -> Tensor:
     rows = [(torch.arange(h) + d).clamp(0, h - 1) for d in offsets]
     columns = [(torch.arange(w) + d).clamp(0, w - 1) for d in offsets]
     return torch.stack([x[:, :, r][:, :, :, c] for r in rows for c in columns]).mean(0)
-
-
-def bilinear(x: Tensor, flow: Tensor) -> Tensor:
-    """`(1 c h w), (1 2 h w) -> (1 c h w)`: four pixels each, by hand; what lies outside is the nearest edge."""
-    h, w = x.shape[2:]
-    column = (torch.arange(w) + flow[0, 0]).clamp(0, w - 1)
-    row = (torch.arange(h)[:, None] + flow[0, 1]).clamp(0, h - 1)
-    found = torch.zeros_like(x)
-    for down in (0, 1):
-        for across in (0, 1):
-            y, z = row.floor() + down, column.floor() + across
-            weight = (1 - (row - y).abs()) * (1 - (column - z).abs())
-            found += weight * x[:, :, y.long().clamp(0, h - 1), z.long().clamp(0, w - 1)]
-    return found
 
 
 def reference_error() -> float:

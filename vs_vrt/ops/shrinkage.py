@@ -21,9 +21,9 @@ def threshold(x: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     the more, the fewer coefficients it keeps. Source: Yu and Sapiro, DCT image denoising (IPOL 2011), with the
     threshold and the weights of BM3D (Dabov et al., IEEE TIP 2007, equation 10).
     """
-    noise = _means(variance)
+    noise, basis = _means(variance), _basis(x)
     # One colour at a time: coefficients are 16 times as many as pixels.
-    made = [_threshold(patches(plane), noise) for plane in _planes(x)]
+    made = [_threshold(patches(plane, basis), noise, basis) for plane in _planes(x)]
     left = torch.stack([each for _, each in made]).mean(0)
     return _rgb([plane for plane, _ in made]), _summed(left, _flat(x)) / CELLS**2
 
@@ -33,33 +33,33 @@ def wiener(x: Tensor, variance: Tensor) -> Tensor:
 
     h and w as there. Source: BM3D's second step (equations 8 and 11).
     """
-    noise = _means(variance)
-    return _rgb([_wiener(patches(plane), noise) for plane in _planes(x)])
+    noise, basis = _means(variance), _basis(x)
+    return _rgb([_wiener(patches(plane, basis), noise, basis) for plane in _planes(x)])
 
 
-def patches(plane: Tensor) -> Tensor:
-    """`(b 1 h w) -> (b 64 h' w')`: the DCT of patches, of which the outermost reach 6 pixels outside; means first."""
-    return F.conv2d(F.pixel_unshuffle(_reflected(plane), STEP), _basis(plane))
+def patches(plane: Tensor, basis: Tensor) -> Tensor:
+    """`(b 1 h w), (64 4 4 4) -> (b 64 h' w')`: the DCT of patches, the outermost 6 pixels outside; means first."""
+    return F.conv2d(F.pixel_unshuffle(_reflected(plane), STEP), basis)
 
 
-def _threshold(coefficients: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def _threshold(coefficients: Tensor, noise: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     kept = (coefficients.square() > THRESHOLD**2 * noise).to(coefficients)
     kept[:, 0] = 1.0  # the mean
     left = noise * kept.mean(1, keepdim=True)
-    return _averaged(kept.mul_(coefficients), 1 / left), left
+    return _averaged(kept.mul_(coefficients), 1 / left, basis), left
 
 
-def _wiener(coefficients: Tensor, noise: Tensor) -> Tensor:
-    signal = patches(_threshold(coefficients, noise)[0]).square()
+def _wiener(coefficients: Tensor, noise: Tensor, basis: Tensor) -> Tensor:
+    signal = patches(_threshold(coefficients, noise, basis)[0], basis).square()
     share = signal / (signal + noise)
     share[:, 0] = 1.0
     weights = 1 / (noise * share.square().mean(1, keepdim=True))
-    return _averaged(share.mul_(coefficients), weights)
+    return _averaged(share.mul_(coefficients), weights, basis)
 
 
-def _averaged(coefficients: Tensor, weights: Tensor) -> Tensor:
+def _averaged(coefficients: Tensor, weights: Tensor, basis: Tensor) -> Tensor:
     """`(b 64 h' w'), (b 1 h' w') -> (b 1 h w)`: the plane of patches that count so much."""
-    return _summed(coefficients * weights, _basis(weights)) / _summed(weights, _flat(weights))
+    return _summed(coefficients * weights, basis) / _summed(weights, _flat(weights))
 
 
 def _summed(patches: Tensor, shapes: Tensor) -> Tensor:
