@@ -10,7 +10,8 @@ from vs_vrt.published import BICUBIC, MANA, PUBLISHED, VRT_REDS_6
 from vs_vrt.task import Footprint, TaskRow
 
 SMALL = "small enough for a laptop"
-SMALL_FLOW = MappingProxyType({"flow_widths": (16, 16, 16, 8), "flow_kernel": 5})
+OLD_FLOW = MappingProxyType({"widths": (16, 16, 16, 8), "kernel": 5})
+SMALL_FLOW = MappingProxyType({"widths": (24, 24, 16, 8), "kernel": 5, "slope": 0.1, "shared": True})
 
 
 COMPACT = TaskRow(
@@ -18,7 +19,7 @@ COMPACT = TaskRow(
     model="basicvsr-compact",
     architecture="basicvsr:BasicVSR",
     config=MappingProxyType(
-        {"mid_channels": 48, "num_blocks": 4, "half_channels": 16, "tail_channels": 12} | SMALL_FLOW
+        {"mid_channels": 48, "num_blocks": 4, "half_channels": 16, "tail_channels": 12, "flow": OLD_FLOW}
     ),
     scale=4,
     length=30,
@@ -38,7 +39,7 @@ VRT_COMPACT = replace(
     config=MappingProxyType(
         {"window_size": (6, 4, 4), "depths": (2,) * 7 + (1, 2), "indep_reconsts": (8,)}
         | {"embed_dims": (24,) * 9, "num_heads": (3,) * 9, "deformable_groups": 2, "tail_channels": 16}
-        | SMALL_FLOW
+        | {"flow": SMALL_FLOW}
     ),
     min_size=32,
     align=32,
@@ -49,8 +50,8 @@ VRT_COMPACT = replace(
     bundled=True,
     url="",
     size=0,
-    memory=Footprint(weights=3_289_312, fixed=51_200_000, frame_pixel=1_130),
-    keys="9df74b6c4d77b9286509dd041d5f0aa2be122d45f8f6c0c9e96e12a38afa544f",
+    memory=Footprint(weights=2_621_784, fixed=51_200_000, frame_pixel=1_130),
+    keys="599b92c8b40dc30a566b316cedbe675e761c7166631475810392d14db3f3e751",
 )
 MANA_COMPACT = replace(
     MANA,
@@ -70,7 +71,7 @@ DENOISE_COMPACT = replace(
     task="denoise",
     model="denoise-compact",
     architecture="kalman:KalmanUNet",
-    config=MappingProxyType({}),
+    config=MappingProxyType({"flow": SMALL_FLOW}),
     scale=1,
     multiple=4,
     align=4,
@@ -80,8 +81,8 @@ DENOISE_COMPACT = replace(
     sigma=10.0,
     suits=f"Gaussian noise of known strength, sigma up to 50; {SMALL}",
     checkpoint="denoise-compact.safetensors",
-    memory=Footprint(weights=2_293_396, pixel=92, frame_pixel=78),
-    keys="709aca2c5736c32ad2fb619d067dea62520bd0d799f8c7056521dc5da7ef73ba",
+    memory=Footprint(weights=1_951_500, pixel=92, frame_pixel=78),
+    keys="addf0951b0aee7e8ae292978bc432694835c5aa64e6c6425eb8a454172386b32",
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
@@ -93,8 +94,8 @@ DEBLUR_COMPACT = replace(
     sigma=None,
     suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
     checkpoint="deblur-compact.safetensors",
-    memory=Footprint(weights=1_631_572, pixel=403, frame_pixel=69),
-    keys="86bac6982610676224def74ed699acc17988fdd14f66afa5f5528ef0a8978316",
+    memory=Footprint(weights=1_289_676, pixel=403, frame_pixel=69),
+    keys="95854e0a941c3eb15517b50d456dc6a03b46b22a1fc257bfc9c957781e628c45",
 )
 UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
 

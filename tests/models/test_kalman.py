@@ -18,7 +18,7 @@ from vs_vrt.models.network import Place
 from vs_vrt.ops.shrinkage import threshold, wiener
 
 SMALL = KalmanUNetConfig(
-    mid_channels=8, deep_channels=12, num_blocks=2, tail_channels=4, flow_widths=(8, 8, 8, 4), flow_kernel=3
+    mid_channels=8, deep_channels=12, num_blocks=2, tail_channels=4, flow={"widths": (8, 8, 8, 4), "kernel": 3}
 )
 TOLERANCE = 5e-5
 

@@ -15,7 +15,7 @@ from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS, UNTRAINED
 
 TINY_VRT = {"depths": (2,) * 7 + (1,), "embed_dims": (8,) * 8, "num_heads": (2,) * 8, "indep_reconsts": ()}
-TINY_VRT |= {"window_size": (2, 4, 4), "deformable_groups": 2, "tail_channels": 4, "flow_kernel": 3}
+TINY_VRT |= {"window_size": (2, 4, 4), "deformable_groups": 2, "tail_channels": 4, "flow": {"kernel": 3}}
 SAME_SIZE = {"is_low_res_input": False, "mid_channels": 8, "num_blocks": 1, "outer_blocks": 1, "deform_groups": 2}
 # Each architecture, of the smallest sizes: model of the task table, configuration, and frames that it takes.
 TINY: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tests.golden_vectors import error, fill, key_hash, load, shapes, tolerance
 from vs_vrt.models import spynet
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig, crop_coarse
+from vs_vrt.models.spynet import Level, SpyNet, SpyNetConfig, crop_coarse
 
 
 def golden_error(model: nn.Module, name: str = "spynet_mmediting_40x56") -> tuple[float, float]:
@@ -69,6 +69,33 @@ def test_official_keys_and_shapes(keys: Literal["mmediting", "basicsr"], recorde
     model = SpyNet(SpyNetConfig(keys=keys))
     assert sum(p.numel() for p in model.parameters()) == 1_440_300
     assert key_hash(shapes(model)) == recorded
+
+
+def test_one_network_for_all_levels_is_six_that_are_alike() -> None:
+    torch.manual_seed(0)
+    shared, apart = SpyNet(SpyNetConfig(kernel=3, shared=True)), SpyNet(SpyNetConfig(kernel=3))
+    for level in apart.basic_module:
+        level.load_state_dict(shared.basic_module[0].state_dict())
+    images = torch.rand(2, 1, 3, 64, 96)
+    coarse = torch.rand(1, 2, 8, 12)
+    with torch.no_grad():
+        assert torch.equal(shared(*images), apart(*images))
+        assert torch.equal(shared(*images, coarse), apart(*images, coarse))
+    assert 6 * sum(p.numel() for p in shared.parameters()) == sum(p.numel() for p in apart.parameters())
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+def test_a_level_is_five_convolutions_with_activations_between(slope: float) -> None:
+    torch.manual_seed(0)
+    level, x = Level(SpyNetConfig(slope=slope)), torch.randn(1, 8, 9, 7)
+    found = x.double()
+    for i, unit in enumerate(level.basic_module):
+        conv = unit.conv
+        if i:
+            found = torch.where(found > 0, found, slope * found)
+        found = F.conv2d(found, conv.weight.double(), conv.bias.double(), padding=3)
+    with torch.no_grad():
+        assert error(level(x), found) < 1e-5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 33), (31, 64)])

@@ -14,7 +14,7 @@ from vs_vrt.training.recipes import RECIPES
 
 VRT = {"embed_dims": (12,) * 9, "depths": (2,) * 9, "num_heads": (2,) * 9, "window_size": (2, 2, 2)}
 SMALL_VRT = VRT | {"indep_reconsts": (8,), "deformable_groups": 2, "pa_frames": 2}
-FLOW = {"flow_widths": (4, 4, 4, 4), "flow_kernel": 3}
+FLOW = {"flow": {"widths": (4, 4, 4, 4), "kernel": 3}}
 TAIL = {"half_channels": 8, "tail_channels": 8}
 CONFIGS: dict[str, dict[str, Any]] = {
     "basicvsr": {"mid_channels": 8, "num_blocks": 2} | FLOW | TAIL,

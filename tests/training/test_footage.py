@@ -62,7 +62,7 @@ def test_pieces_are_the_same_from_memory_and_from_disk(folder: Path) -> None:
     assert all(isinstance(clip, np.ndarray) for clip in memory.clips)
     assert all(isinstance(clip, StoredClip) for clip in disk.clips)
     for seed in range(25):
-        pieces = [each.piece(np.random.default_rng(seed), 7, (16, 24)) for each in (memory, disk)]
+        pieces = [each.piece(np.random.default_rng(seed), 7, (16, 24), 8) for each in (memory, disk)]
         assert pieces[0].tobytes() == pieces[1].tobytes()
 
 
@@ -96,7 +96,7 @@ def test_only_the_files_needed_are_read(folder: Path, monkeypatch: pytest.Monkey
 def test_a_piece_is_one_moving_place_over_neighbouring_frames(images: NDArray[np.uint8]) -> None:
     moved = 0
     for seed in range(40):
-        piece = crop(images, 4, (8, 16), np.random.default_rng(seed)).astype(int)
+        piece = crop(images, 4, (8, 16), 8, np.random.default_rng(seed)).astype(int)
         assert piece.shape == (4, 8, 16, 3)
         assert (np.diff(piece[:, 0, 0, 0]) == 1).all()
         for channel, axis in ((1, 1), (2, 2)):
@@ -106,13 +106,21 @@ def test_a_piece_is_one_moving_place_over_neighbouring_frames(images: NDArray[np
 
 
 def test_a_path_stays_inside_and_a_clip_without_room_is_taken_whole() -> None:
-    ways = np.stack([path(30, 11, np.random.default_rng(seed)) for seed in range(50)])
+    ways = np.stack([path(30, 11, 8, np.random.default_rng(seed)) for seed in range(50)])
     assert (ways.min(), ways.max()) == (0, 11)
-    assert not path(30, 0, np.random.default_rng(0)).any()
+    assert not path(30, 0, 8, np.random.default_rng(0)).any()
+
+
+@pytest.mark.parametrize("pan", [4, 40])
+def test_a_camera_is_as_fast_as_it_may_be(pan: float) -> None:
+    ways = np.stack([path(2, 10_000, pan, np.random.default_rng(seed)) for seed in range(400)])
+    speeds = np.abs(np.diff(ways))
+    assert 0.9 * pan < speeds.max() < pan + 4  # it shakes a little
+    assert 0.4 < (speeds == 0).mean() < 0.65
 
 
 def test_short_clips_are_played_back_and_forth(images: NDArray[np.uint8]) -> None:
-    piece = crop(images, 12, (8, 8), np.random.default_rng(0))
+    piece = crop(images, 12, (8, 8), 8, np.random.default_rng(0))
     assert piece[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1]
 
 
@@ -127,7 +135,7 @@ def test_augmentation_gives_each_of_its_images_alike() -> None:
 def test_half_of_the_pieces_lie_on_their_side(folder: Path) -> None:
     footage = Footage(folder)
     footage.use([clip for clip in footage.clips if clip.shape[1] == SIZE[0]])  # red is the frame, green the row
-    pieces = [footage.piece(np.random.default_rng(seed), 1, (8, 16))[0].astype(int) for seed in range(60)]
+    pieces = [footage.piece(np.random.default_rng(seed), 1, (8, 16), 8)[0].astype(int) for seed in range(60)]
     assert {piece.shape for piece in pieces} == {(8, 16, 3)}
     upright = [bool((np.abs(np.diff(piece[..., 1], axis=0)) == 1).all()) for piece in pieces]
     assert upright != [(np.abs(np.diff(piece[..., 1], axis=1)) == 1).all() for piece in pieces]
@@ -141,7 +149,7 @@ def test_each_frame_is_as_likely_as_any_other(tmp_path: Path) -> None:
     write_folder(tmp_path / "long", 9)
     write_folder(tmp_path / "short", 3, first=20)
     footage = Footage(tmp_path)
-    frames = [footage.piece(np.random.default_rng(seed), 1, (8, 8))[0, 0, 0, 0] for seed in range(600)]
+    frames = [footage.piece(np.random.default_rng(seed), 1, (8, 8), 8)[0, 0, 0, 0] for seed in range(600)]
     counts = np.unique(frames, return_counts=True)[1]
     assert len(counts) == 12
     assert abs(counts - 50).max() < 4 * 50**0.5
@@ -165,14 +173,14 @@ def test_a_file_that_breaks_off_is_named(tmp_path: Path, share: float) -> None:
     write_folder(tmp_path / "clip", 2)
     (tmp_path / "clip" / "01.png").write_bytes((tmp_path / "clip" / "01.png").read_bytes()[:60])
     with pytest.raises(ClipError, match=r"01\.png cannot be read [^\n]*; `remove it, or get it again`$"):
-        Footage(tmp_path, share).piece(np.random.default_rng(0), 2, (8, 8))
+        Footage(tmp_path, share).piece(np.random.default_rng(0), 2, (8, 8), 8)
 
 
 def test_a_file_that_breaks_off_costs_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_folder(tmp_path / "clip", 2)
     write_folder(tmp_path / "other", 2, first=20)
     (tmp_path / "clip" / "01.png").write_bytes((tmp_path / "clip" / "01.png").read_bytes()[:60])
-    runs = [[Footage(tmp_path, 0).piece(np.random.default_rng(i), 2, (8, 8)) for i in range(9)] for _ in range(2)]
+    runs = [[Footage(tmp_path, 0).piece(np.random.default_rng(i), 2, (8, 8), 8) for i in range(9)] for _ in range(2)]
     assert np.array_equal(*runs)
     assert min(int(piece[..., 0].min()) for piece in runs[0]) == 20
     assert "01.png cannot be read" in caplog.text
@@ -189,7 +197,7 @@ def test_frames_of_two_sizes_are_named(tmp_path: Path, share: float) -> None:
     write_folder(tmp_path / "clip", 2)
     write_folder(tmp_path / "clip", 2, (16, 32), first=2)
     with pytest.raises(ClipError, match=r"clip has frames of 40x24 and of 32x16; `make them one size`$"):
-        Footage(tmp_path, share).piece(np.random.default_rng(0), 4, (8, 8))
+        Footage(tmp_path, share).piece(np.random.default_rng(0), 4, (8, 8), 8)
 
 
 @pytest.mark.parametrize("share", [0, 0.25])
@@ -200,6 +208,6 @@ def test_clips_that_are_too_small_are_left_out(tmp_path: Path, caplog: pytest.Lo
     with caplog.at_level(logging.INFO):
         footage.check(SIZE[0])
     assert "left out 1 of 2 clips, which are smaller than crops of 24x24" in caplog.text
-    assert {int(footage.piece(np.random.default_rng(seed), 1, (24, 24)).flat[0]) for seed in range(20)} <= {0, 1}
+    assert {int(footage.piece(np.random.default_rng(seed), 1, (24, 24), 8).flat[0]) for seed in range(20)} <= {0, 1}
     with pytest.raises(ArgumentError, match=r"are smaller than the crops; `footage of 64x64 at least`$"):
         footage.check(64)

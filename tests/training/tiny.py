@@ -16,7 +16,7 @@ from vs_vrt.training.validation import Validation
 from vs_vrt.video import write_png
 
 CONFIG = BasicVSRConfig(
-    mid_channels=8, num_blocks=1, half_channels=8, tail_channels=8, flow_widths=(4, 4, 4, 4), flow_kernel=3
+    mid_channels=8, num_blocks=1, half_channels=8, tail_channels=8, flow={"widths": (4, 4, 4, 4), "kernel": 3}
 )
 RECIPE = Recipe(
     degradation="bicubic",

@@ -1,8 +1,9 @@
 """BasicVSR: bidirectional recurrent propagation with flow-warped features (arXiv 2012.02181)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import override
+from types import MappingProxyType
+from typing import Any, override
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +27,7 @@ class BasicVSRConfig:
     num_blocks: int = 30
     half_channels: int | None = None  # at twice the input's size; None: mid_channels
     tail_channels: int = 64  # at four times the input's size
-    flow_widths: tuple[int, int, int, int] = (32, 64, 32, 16)
-    flow_kernel: int = 7
+    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
 
 
 class BasicVSR(RecurrentNetwork):
@@ -39,7 +39,7 @@ class BasicVSR(RecurrentNetwork):
         super().__init__()
         config = config or BasicVSRConfig()
         mid = config.mid_channels
-        self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
+        self.spynet = SpyNet(SpyNetConfig(**config.flow))
         self.backward_resblocks = ResidualBlocksWithInputConv(3 + mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(3 + mid, mid, config.num_blocks)
         self.fusion = nn.Conv2d(2 * mid, mid, 1)

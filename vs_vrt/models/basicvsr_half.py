@@ -1,8 +1,9 @@
 """Deblurring: frames that are means are undone; then BasicVSR's propagation (arXiv 2012.02181) at half the size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import override
+from types import MappingProxyType
+from typing import Any, override
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,8 +21,7 @@ class BasicVSRHalfConfig:
     mid_channels: int = 40
     num_blocks: int = 3
     tail_channels: int = 16
-    flow_widths: tuple[int, int, int, int] = (16, 16, 16, 8)
-    flow_kernel: int = 5
+    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
 
 
 class BasicVSRHalf(HalfSizeNetwork):
@@ -43,7 +43,7 @@ class BasicVSRHalf(HalfSizeNetwork):
         config = config or BasicVSRHalfConfig()
         mid = config.mid_channels
         given = 2 * 3 * HALF**2 + len(EXPOSURES)
-        self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
+        self.spynet = SpyNet(SpyNetConfig(**config.flow))
         self.backward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(given + 3 * mid, mid, config.num_blocks)
         self._add_half_tail(mid, config.tail_channels)

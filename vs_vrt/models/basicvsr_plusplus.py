@@ -1,8 +1,9 @@
 """BasicVSR++: second-order grid propagation and flow-guided deformable alignment (arXiv 2104.13371)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import override
+from types import MappingProxyType
+from typing import Any, override
 
 import torch
 import torch.nn.functional as F
@@ -36,8 +37,7 @@ class BasicVSRPlusPlusConfig:
     deform_groups: int = 16
     half_channels: int | None = None  # at half the output's size; None: mid_channels
     tail_channels: int = 64  # at the output's size
-    flow_widths: tuple[int, int, int, int] = (32, 64, 32, 16)
-    flow_kernel: int = 7
+    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
 
 
 class BasicVSRPlusPlus(RecurrentNetwork):
@@ -52,7 +52,7 @@ class BasicVSRPlusPlus(RecurrentNetwork):
         super().__init__()
         self.config = config = config or BasicVSRPlusPlusConfig()
         mid = config.mid_channels
-        self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
+        self.spynet = SpyNet(SpyNetConfig(**config.flow))
         self.feat_extract = feature_extraction(mid, config.outer_blocks, config.is_low_res_input)
         self.deform_align = nn.ModuleDict(
             {branch: SecondOrderDeformableAlignment(2 * mid, mid, config.deform_groups) for branch in BRANCHES}

@@ -1,8 +1,9 @@
 """Denoising of noise of known strength: a Kalman filter along motion, both ways in time, then what is left removed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, override
+from types import MappingProxyType
+from typing import Any, NamedTuple, override
 
 import torch
 import torch.nn.functional as F
@@ -33,8 +34,7 @@ class KalmanUNetConfig:
     deep_channels: int = 64
     num_blocks: int = 4  # at a quarter of the size
     tail_channels: int = 16
-    flow_widths: tuple[int, int, int, int] = (16, 16, 16, 8)
-    flow_kernel: int = 5
+    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
 
 
 class Estimate(NamedTuple):
@@ -68,7 +68,7 @@ class KalmanUNet(HalfSizeNetwork):
         super().__init__()
         config = config or KalmanUNetConfig()
         mid, deep, tail = config.mid_channels, config.deep_channels, config.tail_channels
-        self.spynet = SpyNet(SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel))
+        self.spynet = SpyNet(SpyNetConfig(**config.flow))
         self.conv_first = conv3x3(GIVEN * HALF**2, mid)
         self.encoder = ResidualBlock(mid)
         self.downsample = nn.Conv2d(mid, deep, 2, stride=2)

@@ -27,6 +27,8 @@ class SpyNetConfig:
 
     widths: tuple[int, int, int, int] = (32, 64, 32, 16)
     kernel: int = 7
+    slope: float = 0.0  # of activations below 0
+    shared: bool = False  # one network finds what is missing at every level
     keys: Literal["mmediting", "basicsr"] = "mmediting"  # how checkpoints name the convolutions
 
 
@@ -46,6 +48,7 @@ class Level(nn.Module):
 
     def __init__(self, config: SpyNetConfig) -> None:
         super().__init__()
+        self.slope = config.slope
         self.basic_module = nn.Sequential()
         for i, (inner, outer) in enumerate(pairwise([8, *config.widths, 2])):
             if config.keys == "mmediting":
@@ -56,7 +59,7 @@ class Level(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         *hidden, last = self.basic_module
         for unit in hidden:
-            x = F.relu(unit(x), inplace=True)
+            x = F.leaky_relu(unit(x), self.slope, inplace=True) if self.slope else F.relu(unit(x), inplace=True)
         return last(x)  # type: ignore[no-any-return]
 
 
@@ -71,7 +74,8 @@ class SpyNet(nn.Module):
 
     def __init__(self, config: SpyNetConfig | None = None) -> None:
         super().__init__()
-        self.basic_module = nn.ModuleList(Level(config or SpyNetConfig()) for _ in range(LEVELS))
+        config = config or SpyNetConfig()
+        self.basic_module = nn.ModuleList(Level(config) for _ in range(1 if config.shared else LEVELS))
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
@@ -126,7 +130,7 @@ class SpyNet(nn.Module):
         for i, (a, b) in enumerate(pyramid):
             if i > 0:
                 flow = _enlarge(flow)
-            level = self.basic_module[i if coarse is None else SHARED + i]
+            level = self.basic_module[(i if coarse is None else SHARED + i) % len(self.basic_module)]
             flow = flow + level(torch.cat([a, flow_warp(b, flow, "border"), flow], dim=1))
             found.append(flow)
         return found

@@ -1,8 +1,9 @@
 """VRT: attention within and between frames, and parallel warping, at seven scales (arXiv 2201.12288)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, override
+from types import MappingProxyType
+from typing import Any, Literal, override
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +46,7 @@ class VRTConfig:
     nonblind_denoising: bool = False  # a fourth channel holds the noise level, 0..1
     num_frames: int = 6  # which the interpolation fuses into one
     tail_channels: int = 64  # at the output's size
-    flow_widths: tuple[int, int, int, int] = (32, 64, 32, 16)
-    flow_kernel: int = 7
+    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
 
 
 class FrameConv(nn.Conv3d):
@@ -286,8 +286,7 @@ class VRT(Network):
         in_channels = 3 + 2 * 12 + config.nonblind_denoising if warps else 3
         self.conv_first = FrameConv(in_channels, dims[0])
         if warps:
-            flow = SpyNetConfig(widths=config.flow_widths, kernel=config.flow_kernel, keys="basicsr")
-            self.spynet = SpyNet(flow)
+            self.spynet = SpyNet(SpyNetConfig(**config.flow, keys="basicsr"))
         for i in range(7):
             self.add_module(f"stage{i + 1}", Stage(config, i))
         self.stage8 = nn.ModuleList([Resample("channels", dims[6], dims[7])])

@@ -53,7 +53,8 @@ class Batches:
         rng = np.random.default_rng([recipe.seed, iteration, place])
         how = DEGRADATIONS[recipe.degradation]
         h, w = recipe.crop_of(iteration)
-        piece = self.footage.piece(rng, recipe.frames_of(iteration) + 2 * how.reach, (h * how.scale, w * how.scale))
+        frames, pan = recipe.frames_of(iteration) + 2 * how.reach, recipe.phase(iteration).pan
+        piece = self.footage.piece(rng, frames, (h * how.scale, w * how.scale), pan)
         if recipe.patterns and rng.random() < recipe.patterns:
             piece = patterned(piece, rng)
         clean = torch.from_numpy(piece).permute(0, 3, 1, 2).float() / 255

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 TRIES = 16  # at a piece, of files that break off
 MEMORY_SHARE = 0.25  # of the machine's RAM, which clips may take
 PAN_SHARE = 0.5  # of pieces, in which the crop moves along an axis
-PAN_SPEED = 8.0  # pixels a frame, at most in each direction
 PAN_SHAKE = 1.0  # pixels: standard deviation of the change of speed from frame to frame
 
 
@@ -96,17 +95,18 @@ class Footage:
             )
             self.use(large)
 
-    def piece(self, rng: np.random.Generator, num_frames: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    def piece(self, rng: np.random.Generator, num_frames: int, size: tuple[int, int], pan: float) -> NDArray[np.uint8]:
         """`-> (t h w 3)`: (h, w) pixels of `num_frames` neighbouring frames, from a place and time that `rng` chooses.
 
-        Each frame of the footage is as likely as any other. Half of the pieces lie on their side. Where a file breaks
+        A moving camera is moved by up to `pan` pixels a frame in each direction. Each frame of the footage is as likely
+        as any other. Half of the pieces lie on their side. Where a file breaks
         off, the piece is another one. Raises `ClipError` where that does not help.
         """
         for tries_left in reversed(range(TRIES)):
             clip = self.clips[int(rng.choice(len(self.clips), p=self.shares))]
             turned = rng.random() < 0.5
             try:
-                piece = crop(clip, num_frames, size[::-1] if turned else size, rng)
+                piece = crop(clip, num_frames, size[::-1] if turned else size, pan, rng)
             except ClipError as error:
                 if not tries_left:
                     raise
@@ -122,7 +122,7 @@ class Footage:
             log.warning("vrt: %s; the run goes on without it", wrong)
 
 
-def crop(clip: Clip, num_frames: int, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
+def crop(clip: Clip, num_frames: int, size: tuple[int, int], pan: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """`(T H W 3) -> (t h w 3)`: a random place and time, and a path of the crop by whole pixels.
 
     Whole pixels, as resampling would blur what is to be learned; where frames are reduced by 4 then, they are quarters.
@@ -133,17 +133,20 @@ def crop(clip: Clip, num_frames: int, size: tuple[int, int], rng: np.random.Gene
     if t < num_frames:
         order = np.resize(np.concatenate([np.arange(t), np.arange(t)[::-1]]), num_frames)
     order += int(rng.integers(0, max(t - num_frames, 0) + 1))
-    rows, columns = (path(num_frames, room - side, rng) for room, side in zip(clip.shape[1:3], size, strict=True))
+    rows, columns = (path(num_frames, room - side, pan, rng) for room, side in zip(clip.shape[1:3], size, strict=True))
     first = int(order.min())
     frames = clip[first : int(order.max()) + 1]
     places = zip(order - first, rows, columns, strict=True)
     return np.stack([frames[i, y : y + size[0], x : x + size[1]] for i, y, x in places])
 
 
-def path(num_frames: int, room: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """`-> (t)`: positions from 0 to `room`, at rest or drifting; one that would leave is turned back at the border."""
+def path(num_frames: int, room: int, pan: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """`-> (t)`: positions from 0 to `room`, at rest or drifting by up to `pan` a frame.
+
+    One that would leave is turned back at the border.
+    """
     moves = rng.random() < PAN_SHARE
-    speed = rng.uniform(-PAN_SPEED, PAN_SPEED) + np.cumsum(rng.normal(0, PAN_SHAKE, num_frames))
+    speed = rng.uniform(-pan, pan) + np.cumsum(rng.normal(0, PAN_SHAKE, num_frames))
     start = rng.integers(0, room + 1)
     if not moves:
         return np.full(num_frames, start)

@@ -25,6 +25,7 @@ class Phase:
     learns: Learns = "all"
     crop: tuple[int, int] | None = None  # instead of the recipe's
     num_frames: int | None = None  # instead of the recipe's
+    pan: float = 8.0  # pixels a frame: how fast a camera moves at most, of those that do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +123,12 @@ class Recipe:
         same = replace(self, phases=other.phases) == other and iterations <= self.iterations
         return same and all(self.at(i) == other.at(i) for i in range(iterations))
 
-    def at(self, iteration: int) -> tuple[Learns, tuple[int, int], int, float]:
+    def at(self, iteration: int) -> tuple[Learns, tuple[int, int], int, float, float]:
         """All that is particular to an iteration."""
         return (
             self.phase(iteration).learns,
             self.crop_of(iteration),
             self.frames_of(iteration),
+            self.phase(iteration).pan,
             self.share(iteration),
         )

@@ -99,7 +99,7 @@ MANA = Recipe(
 COMPACT = Recipe(
     degradation="bicubic",
     phases=(
-        Phase(iterations=4_000, learns="flow", crop=(64, 80), num_frames=2),
+        Phase(iterations=4_000, learns="flow", crop=(64, 80), num_frames=2, pan=48),
         Phase(iterations=4_500, learns="all but flow"),
         Phase(iterations=2_500),
     ),
@@ -113,7 +113,9 @@ COMPACT = Recipe(
     flow_rate=0.025,
     gradient_norm=1.0,
 )
-FLOW_SMALLER = Phase(iterations=4_000, learns="flow", crop=(256, 256), num_frames=3)  # found in a quarter of the size
+FLOW_SMALLER = Phase(
+    iterations=4_000, learns="flow", crop=(256, 256), num_frames=3, pan=32
+)  # found in a quarter of the size
 DENOISE_COMPACT = replace(
     COMPACT,
     degradation="known-noise",
@@ -137,7 +139,7 @@ VRT_COMPACT = replace(
     num_frames=6,
     muon_rate=0.005,
     phases=(
-        Phase(iterations=4_000, learns="flow", crop=(64, 80), num_frames=3),
+        Phase(iterations=4_000, learns="flow", crop=(64, 80), num_frames=3, pan=48),
         Phase(iterations=1_600, learns="all but flow"),
         Phase(iterations=900),
     ),
