@@ -57,6 +57,15 @@ def test_what_stands_still_is_not_blended(sigma: float) -> None:
     assert blended(tensor(noisy))[0].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(("period", "frames"), [(2, 9), (2, 16), (3, 20), (4, 17), (7, 40), (10, 36), (12, 30)])
+def test_what_blinks_is_not_blended(period: int, frames: int) -> None:
+    """It lacks frequencies, too: undone, it would be several times as bright as white, or dark."""
+    shape = np.random.default_rng(0).random((1, 16, 24, 1))
+    on = np.arange(frames) * 2 // period % 2
+    video = np.repeat(shape * on[:, None, None, None], 3, axis=-1)
+    assert blended(tensor(video))[0].tolist() == [0, 0]
+
+
 def test_too_few_frames_say_nothing() -> None:
     video = tensor(means(footage(40, 5.0), 5))
     assert blended(video[:, : blending.LEAST - 1]).tolist() == [[0, 0]]
@@ -66,6 +75,7 @@ def test_the_measure_is_that_of_a_sum_written_out(monkeypatch: pytest.MonkeyPatc
     """In float64, at every pixel, with a map from power to certainty that nothing escapes."""
     monkeypatch.setattr(blending, "UNKNOWN", 8.0)
     monkeypatch.setattr(blending, "CERTAIN", -8.0)
+    monkeypatch.setattr(blending, "BEYOND", math.inf)
     video = tensor(footage(11, 2.0))[..., :8, :12]
     two = torch.cat([video, video.flip(-1) * 0.7])
     for each, found in zip(two.double().numpy(), blended(two), strict=True):

@@ -24,6 +24,13 @@ class BasicVSRHalfConfig:
     flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
 
 
+class BoundedBlocks(ResidualBlocksWithInputConv):
+    """`(b c' h w) -> (b c h w)`, between -1 and 1: what may grow a little with every frame explodes in long clips."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).tanh()
+
+
 class BasicVSRHalf(HalfSizeNetwork):
     """`(b t 3 h w) -> (b t 3 h w)`: RGB 0..1; multiples of 4.
 
@@ -44,8 +51,8 @@ class BasicVSRHalf(HalfSizeNetwork):
         mid = config.mid_channels
         given = 2 * 3 * HALF**2 + len(EXPOSURES)
         self.spynet = SpyNet(SpyNetConfig(**config.flow))
-        self.backward_resblocks = ResidualBlocksWithInputConv(given + 2 * mid, mid, config.num_blocks)
-        self.forward_resblocks = ResidualBlocksWithInputConv(given + 3 * mid, mid, config.num_blocks)
+        self.backward_resblocks = BoundedBlocks(given + 2 * mid, mid, config.num_blocks)
+        self.forward_resblocks = BoundedBlocks(given + 3 * mid, mid, config.num_blocks)
         self._add_half_tail(mid, config.tail_channels)
 
     @override

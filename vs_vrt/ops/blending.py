@@ -18,6 +18,7 @@ ASIDE = 0.1  # cycles a frame, to either side of the zero: what is there is comp
 CERTAIN, UNKNOWN = 0.3, 0.5  # of what is beside it: at 34 frames, zeros have 0.02 to 0.08, other footage 0.76 and more
 ROUNDING = (1 / 255) ** 2 / 12  # variance
 LUMA = 0.25  # share of the rounding that is left in a mean of 2x2 pixels, colours rounded alike
+BEYOND = 0.05  # share of what undoing changes that leaves 0..1: at most 0.02 of means, 0.14 and more of what blinks
 SMOOTHNESS = 1e-3  # less suits frames that were only rounded; more, those that were compressed
 
 
@@ -30,18 +31,29 @@ def blended(video: Tensor) -> Tensor:
     time = torch.arange(t - 1, device=video.device) + 0.5
     taper = torch.sin(math.pi * time / (t - 1))
     waves = torch.polar(taper.expand(len(frequencies), -1), 2 * math.pi * frequencies[:, None] * time)
+    luma = torch.stack([half(frame) for frame in video.unbind(1)], dim=1)
     found = torch.zeros(1, device=video.device)
-    before = half(video[:, 0])
     # Differences of neighbours have about as much power at all frequencies; frames themselves have most near 0.
-    for wave, frame in zip(waves.unbind(1), video[:, 1:].unbind(1), strict=True):
-        now = half(frame)
+    for wave, now, before in zip(waves.unbind(1), luma[:, 1:].unbind(1), luma.unbind(1), strict=False):
         found = found + wave[:, None, None] * (now - before)
-        before = now
     rounding = 2 * LUMA * ROUNDING * taper.square().sum() * (2 * torch.sin(math.pi * frequencies)).square()
     power = found.abs().square().mean((-2, -1)) + rounding
     below, zero, above = power.reshape(b, len(EXPOSURES), 3).unbind(-1)
     sure: Tensor = ((UNKNOWN - zero / (below * above).sqrt()) / (UNKNOWN - CERTAIN)).clamp(0, 1)
+    for i, exposure in enumerate(EXPOSURES):
+        if sure[:, i].any():
+            sure[:, i] *= possible(luma, exposure)
     return sure
+
+
+def possible(video: Tensor, exposure: int) -> Tensor:
+    """`(b t c h w) -> (b)`: whether what frames would be means of is a picture, hardly below 0 or above 1.
+
+    What blinks may lack a frequency, too, but would have to be the mean of something several times as bright.
+    """
+    undone = torch.einsum("ij,bjchw->bichw", inverse(video.shape[1], exposure).to(video), video)
+    beyond, changed = ((undone - each).abs().mean((1, 2, 3, 4)) for each in (undone.clamp(0, 1), video))
+    return beyond <= BEYOND * changed
 
 
 def half(frame: Tensor) -> Tensor:
