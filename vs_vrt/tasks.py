@@ -10,7 +10,6 @@ from vs_vrt.published import BICUBIC, MANA, PUBLISHED, VRT_REDS_6
 from vs_vrt.task import Footprint, TaskRow
 
 SMALL = "small enough for a laptop"
-OLD_FLOW = MappingProxyType({"widths": (16, 16, 16, 8), "kernel": 5})
 SMALL_FLOW = MappingProxyType({"widths": (24, 24, 16, 8), "kernel": 5, "slope": 0.1, "shared": True})
 
 
@@ -19,7 +18,7 @@ COMPACT = TaskRow(
     model="basicvsr-compact",
     architecture="basicvsr:BasicVSR",
     config=MappingProxyType(
-        {"mid_channels": 48, "num_blocks": 4, "half_channels": 16, "tail_channels": 12, "flow": OLD_FLOW}
+        {"mid_channels": 48, "num_blocks": 4, "half_channels": 16, "tail_channels": 12, "flow": SMALL_FLOW}
     ),
     scale=4,
     length=30,
@@ -29,8 +28,8 @@ COMPACT = TaskRow(
     license="MIT",
     checkpoint="basicvsr-compact.safetensors",
     bundled=True,
-    memory=Footprint(weights=2_142_484, pixel=201, frame_pixel=242, band_pixel=673),
-    keys="5e6c7a87bae801f759f046c39c69fff611dff5b80df0cf814696ee8af98884c5",
+    memory=Footprint(weights=1_800_588, pixel=201, frame_pixel=242, band_pixel=673),
+    keys="65bd5d380d8de97d77856e450bbe013e8ad1fee723370df093c6e1789b6876de",
 )
 
 VRT_COMPACT = replace(
@@ -50,7 +49,7 @@ VRT_COMPACT = replace(
     bundled=True,
     url="",
     size=0,
-    memory=Footprint(weights=2_621_784, fixed=51_200_000, frame_pixel=1_130),
+    memory=Footprint(weights=2_947_416, fixed=51_200_000, frame_pixel=1_130),
     keys="599b92c8b40dc30a566b316cedbe675e761c7166631475810392d14db3f3e751",
 )
 MANA_COMPACT = replace(
@@ -97,6 +96,6 @@ DEBLUR_COMPACT = replace(
     memory=Footprint(weights=1_289_676, pixel=403, frame_pixel=69),
     keys="95854e0a941c3eb15517b50d456dc6a03b46b22a1fc257bfc9c957781e628c45",
 )
-UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT, DENOISE_COMPACT)
+UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT)
 
-TASKS = (COMPACT, *PUBLISHED)
+TASKS = (COMPACT, DENOISE_COMPACT, *PUBLISHED)

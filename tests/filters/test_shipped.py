@@ -50,10 +50,11 @@ TASK: Mapping[str, tuple[Callable[[Video], vs.VideoNode], dict[str, Any], float]
 }
 
 
+@pytest.mark.parametrize("preview", [False, True])
 @pytest.mark.parametrize("row", [row for row in TASKS if row.bundled], ids=lambda row: row.model)
-def test_a_network_of_the_wheel_comes_nearer_to_the_truth(row: TaskRow) -> None:
+def test_a_network_of_the_wheel_comes_nearer_to_the_truth(row: TaskRow, preview: bool) -> None:
     spoil, arguments, gain = TASK[row.task]
     truth = dead_leaves(FRAMES, WIDTH, HEIGHT, step=2)
     spoiled = spoil(truth)
-    restored = core.vrt.Restore(spoiled, task=row.task, model=row.model, **arguments)
+    restored = core.vrt.Restore(spoiled, task=row.task, model=row.model, preview=preview, **arguments)
     assert psnr(restored, truth) > psnr(resized(spoiled, WIDTH, HEIGHT), truth) + gain

@@ -13,10 +13,11 @@ from einops import rearrange, reduce
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vs_vrt.checkpoint import BUNDLED
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
+from vs_vrt.checkpoint import load, locate
+from vs_vrt.models.spynet import SpyNet, resize_flow
 from vs_vrt.ops.flow_warp import flow_warp
-from vs_vrt.state_dict import read
+from vs_vrt.restorer import build
+from vs_vrt.tasks import COMPACT
 from vs_vrt.training.reduction import bicubic_down, rounded
 
 EXPOSURES = (3, 5)  # frames that motion blur is the mean of
@@ -115,16 +116,12 @@ def motions(reference: Tensor, neighbour: Tensor) -> Tensor:
 @cache
 def flow_network() -> SpyNet:
     """The flow network inside the bundled super-resolution network."""
-    prefix = "spynet."
-    tensors = read(BUNDLED / "basicvsr-compact.safetensors")
-    tensors = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    units = [tensors[f"basic_module.0.basic_module.{i}.conv.weight"] for i in range(4)]
-    a, b, c, d = (unit.shape[0] for unit in units)
     with torch.random.fork_rng(devices=[]):  # a network in training draws its first weights from the same generator
-        network = SpyNet(SpyNetConfig(widths=(a, b, c, d), kernel=units[0].shape[-1]))
-    constants = {"mean": network.mean, "std": network.std}
-    network.load_state_dict({**tensors, **constants})
-    return network.requires_grad_(False).eval()
+        network = build(COMPACT)
+    load(network, locate(COMPACT, None), COMPACT)
+    flow = network.requires_grad_(False).eval().get_submodule("spynet")
+    assert isinstance(flow, SpyNet)
+    return flow
 
 
 def camera_path(rng: np.random.Generator) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
