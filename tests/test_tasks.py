@@ -98,7 +98,7 @@ def test_the_network_has_the_keys_and_shapes_of_its_checkpoint(row: TaskRow) -> 
 
 
 def test_rows_whose_files_have_the_same_keys_share_a_network() -> None:
-    networks = {(row.keys, row.architecture, repr(row.config)) for row in ALL}
+    networks = {(row.keys, row.architecture, tuple(row.config.items())) for row in ALL}
     assert len(networks) == len({row.keys for row in ALL})
 
 

@@ -27,6 +27,20 @@ class Footprint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpyNetConfig:
+    """What may differ between flow networks; the defaults are the published ones (1,440,300 parameters)."""
+
+    widths: tuple[int, int, int, int] = (32, 64, 32, 16)
+    kernel: int = 7
+    slope: float = 0.0  # of activations below 0
+    shared: bool = False  # one network finds what is missing at every level
+    keys: Literal["mmediting", "basicsr"] = "mmediting"  # how checkpoints name the convolutions
+
+
+SPYNET = SpyNetConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskRow:
     """One network for one task: facts only; `vs_vrt.restorer` acts on them."""
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from vs_vrt.published import BICUBIC, MANA, PUBLISHED, VRT_REDS_6
-from vs_vrt.task import Footprint, TaskRow
+from vs_vrt.task import Footprint, SpyNetConfig, TaskRow
 
 SMALL = "small enough for a laptop"
-SMALL_FLOW = MappingProxyType({"widths": (24, 24, 16, 8), "kernel": 5, "slope": 0.1, "shared": True})
+SMALL_FLOW = SpyNetConfig(widths=(24, 24, 16, 8), kernel=5, slope=0.1, shared=True)
 
 
 COMPACT = TaskRow(

@@ -16,8 +16,9 @@ from tests.models.arithmetic import bilinear, leaky
 from vs_vrt.models import basicvsr_half, blocks
 from vs_vrt.models.basicvsr_half import BasicVSRHalf, BasicVSRHalfConfig
 from vs_vrt.models.network import Place
+from vs_vrt.task import SpyNetConfig
 
-SIZES = {"mid_channels": 8, "num_blocks": 1, "tail_channels": 4, "flow": {"widths": (8, 8, 8, 4), "kernel": 3}}
+SIZES = {"mid_channels": 8, "num_blocks": 1, "tail_channels": 4, "flow": SpyNetConfig(widths=(8, 8, 8, 4), kernel=3)}
 SMALL = BasicVSRHalfConfig(**SIZES)  # type: ignore[arg-type]
 TOLERANCE = 2e-5
 SURE = (0.25, 0.5)  # how surely frames are means of 3, and of 5, here

@@ -16,9 +16,10 @@ from vs_vrt.models import blocks, kalman
 from vs_vrt.models.kalman import KalmanUNet, KalmanUNetConfig
 from vs_vrt.models.network import Place
 from vs_vrt.ops.shrinkage import threshold, wiener
+from vs_vrt.task import SpyNetConfig
 
 SMALL = KalmanUNetConfig(
-    mid_channels=8, deep_channels=12, num_blocks=2, tail_channels=4, flow={"widths": (8, 8, 8, 4), "kernel": 3}
+    mid_channels=8, deep_channels=12, num_blocks=2, tail_channels=4, flow=SpyNetConfig(widths=(8, 8, 8, 4), kernel=3)
 )
 TOLERANCE = 5e-5
 

@@ -11,11 +11,11 @@ from tests.filters.reduced import MODELS, row_of
 from tests.golden_vectors import error, fill, is_constant, load, seeded
 from vs_vrt.models.network import Network, Place, Statistics
 from vs_vrt.restorer import build
-from vs_vrt.task import TaskRow
+from vs_vrt.task import SpyNetConfig, TaskRow
 from vs_vrt.tasks import TASKS, UNTRAINED
 
 TINY_VRT = {"depths": (2,) * 7 + (1,), "embed_dims": (8,) * 8, "num_heads": (2,) * 8, "indep_reconsts": ()}
-TINY_VRT |= {"window_size": (2, 4, 4), "deformable_groups": 2, "tail_channels": 4, "flow": {"kernel": 3}}
+TINY_VRT |= {"window_size": (2, 4, 4), "deformable_groups": 2, "tail_channels": 4, "flow": SpyNetConfig(kernel=3)}
 SAME_SIZE = {"is_low_res_input": False, "mid_channels": 8, "num_blocks": 1, "outer_blocks": 1, "deform_groups": 2}
 # Each architecture, of the smallest sizes: model of the task table, configuration, and frames that it takes.
 TINY: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from tests.golden_vectors import error, fill, key_hash, load, shapes, tolerance
 from vs_vrt.models import spynet
-from vs_vrt.models.spynet import Level, SpyNet, SpyNetConfig, crop_coarse
+from vs_vrt.models.spynet import Level, SpyNet, crop_coarse
+from vs_vrt.task import SpyNetConfig
 
 
 def golden_error(model: nn.Module, name: str = "spynet_mmediting_40x56") -> tuple[float, float]:

@@ -7,6 +7,7 @@ import torch
 
 from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
+from vs_vrt.task import SpyNetConfig
 from vs_vrt.tasks import TASKS, UNTRAINED
 from vs_vrt.training.initial import initialise
 from vs_vrt.training.recipe import Phase, Recipe
@@ -14,7 +15,7 @@ from vs_vrt.training.recipes import RECIPES
 
 VRT = {"embed_dims": (12,) * 9, "depths": (2,) * 9, "num_heads": (2,) * 9, "window_size": (2, 2, 2)}
 SMALL_VRT = VRT | {"indep_reconsts": (8,), "deformable_groups": 2, "pa_frames": 2}
-FLOW = {"flow": {"widths": (4, 4, 4, 4), "kernel": 3}}
+FLOW = {"flow": SpyNetConfig(widths=(4, 4, 4, 4), kernel=3)}
 TAIL = {"half_channels": 8, "tail_channels": 8}
 CONFIGS: dict[str, dict[str, Any]] = {
     "basicvsr": {"mid_channels": 8, "num_blocks": 2} | FLOW | TAIL,

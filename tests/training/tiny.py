@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from vs_vrt.models.basicvsr import BasicVSR, BasicVSRConfig
+from vs_vrt.task import SpyNetConfig
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.footage import Footage
 from vs_vrt.training.initial import initialise
@@ -16,7 +17,7 @@ from vs_vrt.training.validation import Validation
 from vs_vrt.video import write_png
 
 CONFIG = BasicVSRConfig(
-    mid_channels=8, num_blocks=1, half_channels=8, tail_channels=8, flow={"widths": (4, 4, 4, 4), "kernel": 3}
+    mid_channels=8, num_blocks=1, half_channels=8, tail_channels=8, flow=SpyNetConfig(widths=(4, 4, 4, 4), kernel=3)
 )
 RECIPE = Recipe(
     degradation="bicubic",

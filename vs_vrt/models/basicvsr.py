@@ -1,9 +1,8 @@
 """BasicVSR: bidirectional recurrent propagation with flow-warped features (arXiv 2012.02181)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, override
+from typing import override
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,8 @@ from vs_vrt.models.blocks import (
     upsample_bilinear,
 )
 from vs_vrt.models.network import Statistics
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+from vs_vrt.models.spynet import SpyNet
+from vs_vrt.task import SPYNET, SpyNetConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class BasicVSRConfig:
     num_blocks: int = 30
     half_channels: int | None = None  # at twice the input's size; None: mid_channels
     tail_channels: int = 64  # at four times the input's size
-    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
+    flow: SpyNetConfig = SPYNET
 
 
 class BasicVSR(RecurrentNetwork):
@@ -39,7 +39,7 @@ class BasicVSR(RecurrentNetwork):
         super().__init__()
         config = config or BasicVSRConfig()
         mid = config.mid_channels
-        self.spynet = SpyNet(SpyNetConfig(**config.flow))
+        self.spynet = SpyNet(config.flow)
         self.backward_resblocks = ResidualBlocksWithInputConv(3 + mid, mid, config.num_blocks)
         self.forward_resblocks = ResidualBlocksWithInputConv(3 + mid, mid, config.num_blocks)
         self.fusion = nn.Conv2d(2 * mid, mid, 1)

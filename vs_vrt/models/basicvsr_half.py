@@ -1,17 +1,17 @@
 """Deblurring: frames that are means are undone; then BasicVSR's propagation (arXiv 2012.02181) at half the size."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, override
+from typing import override
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from vs_vrt.models.blocks import HALF, HalfSizeNetwork, ResidualBlocksWithInputConv, propagate
 from vs_vrt.models.network import Statistics
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
+from vs_vrt.models.spynet import SpyNet, resize_flow
 from vs_vrt.ops.blending import EXPOSURES, blended, unblended
+from vs_vrt.task import SPYNET, SpyNetConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class BasicVSRHalfConfig:
     mid_channels: int = 40
     num_blocks: int = 3
     tail_channels: int = 16
-    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
+    flow: SpyNetConfig = SPYNET
 
 
 class BoundedBlocks(ResidualBlocksWithInputConv):
@@ -50,7 +50,7 @@ class BasicVSRHalf(HalfSizeNetwork):
         config = config or BasicVSRHalfConfig()
         mid = config.mid_channels
         given = 2 * 3 * HALF**2 + len(EXPOSURES)
-        self.spynet = SpyNet(SpyNetConfig(**config.flow))
+        self.spynet = SpyNet(config.flow)
         self.backward_resblocks = BoundedBlocks(given + 2 * mid, mid, config.num_blocks)
         self.forward_resblocks = BoundedBlocks(given + 3 * mid, mid, config.num_blocks)
         self._add_half_tail(mid, config.tail_channels)

@@ -1,9 +1,8 @@
 """BasicVSR++: second-order grid propagation and flow-guided deformable alignment (arXiv 2104.13371)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, override
+from typing import override
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +17,10 @@ from vs_vrt.models.blocks import (
     upsample_bilinear,
 )
 from vs_vrt.models.network import Statistics
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig
+from vs_vrt.models.spynet import SpyNet
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.flow_warp import flow_warp
+from vs_vrt.task import SPYNET, SpyNetConfig
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 MAX_RESIDUE = 10  # pixels that an offset may leave the flow by
@@ -37,7 +37,7 @@ class BasicVSRPlusPlusConfig:
     deform_groups: int = 16
     half_channels: int | None = None  # at half the output's size; None: mid_channels
     tail_channels: int = 64  # at the output's size
-    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
+    flow: SpyNetConfig = SPYNET
 
 
 class BasicVSRPlusPlus(RecurrentNetwork):
@@ -52,7 +52,7 @@ class BasicVSRPlusPlus(RecurrentNetwork):
         super().__init__()
         self.config = config = config or BasicVSRPlusPlusConfig()
         mid = config.mid_channels
-        self.spynet = SpyNet(SpyNetConfig(**config.flow))
+        self.spynet = SpyNet(config.flow)
         self.feat_extract = feature_extraction(mid, config.outer_blocks, config.is_low_res_input)
         self.deform_align = nn.ModuleDict(
             {branch: SecondOrderDeformableAlignment(2 * mid, mid, config.deform_groups) for branch in BRANCHES}

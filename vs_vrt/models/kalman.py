@@ -1,9 +1,8 @@
 """Denoising of noise of known strength: a Kalman filter along motion, both ways in time, then what is left removed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, NamedTuple, override
+from typing import NamedTuple, override
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +10,11 @@ from torch import Tensor, nn
 
 from vs_vrt.models.blocks import HALF, HalfSizeNetwork, PixelShufflePack, ResidualBlock, conv3x3, lrelu
 from vs_vrt.models.network import Statistics
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig, resize_flow
+from vs_vrt.models.spynet import SpyNet, resize_flow
 from vs_vrt.ops.flow_warp import flow_warp
 from vs_vrt.ops.shrinkage import threshold, wiener
 from vs_vrt.ops.unlearned import unlearned
+from vs_vrt.task import SPYNET, SpyNetConfig
 
 GIVEN = 17  # channels of what the U-Net sees of a frame
 SMALLEST = (0.25 / 255) ** 2  # variance; that of rounding to 8 bits is a twelfth of a level's square
@@ -34,7 +34,7 @@ class KalmanUNetConfig:
     deep_channels: int = 64
     num_blocks: int = 4  # at a quarter of the size
     tail_channels: int = 16
-    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
+    flow: SpyNetConfig = SPYNET
 
 
 class Estimate(NamedTuple):
@@ -68,7 +68,7 @@ class KalmanUNet(HalfSizeNetwork):
         super().__init__()
         config = config or KalmanUNetConfig()
         mid, deep, tail = config.mid_channels, config.deep_channels, config.tail_channels
-        self.spynet = SpyNet(SpyNetConfig(**config.flow))
+        self.spynet = SpyNet(config.flow)
         self.conv_first = conv3x3(GIVEN * HALF**2, mid)
         self.encoder = ResidualBlock(mid)
         self.downsample = nn.Conv2d(mid, deep, 2, stride=2)

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vs_vrt.ops.flow_warp import flow_warp
+from vs_vrt.task import SpyNetConfig
 
 LEVELS = 6
 MULTIPLE = 2 ** (LEVELS - 1)
@@ -19,17 +18,6 @@ MULTIPLE = 2 ** (LEVELS - 1)
 SHARED = 2
 CELL = 2 ** (LEVELS - 1 - SHARED)  # pixels a side of what the first level after those works on
 CHUNK_PIXELS = 1 << 17  # of the pairs whose flow is found at once: more is no faster, and pyramids are large
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpyNetConfig:
-    """What may differ between flow networks; the defaults are the published ones (1,440,300 parameters)."""
-
-    widths: tuple[int, int, int, int] = (32, 64, 32, 16)
-    kernel: int = 7
-    slope: float = 0.0  # of activations below 0
-    shared: bool = False  # one network finds what is missing at every level
-    keys: Literal["mmediting", "basicsr"] = "mmediting"  # how checkpoints name the convolutions
 
 
 class ConvUnit(nn.Module):

@@ -1,9 +1,8 @@
 """VRT: attention within and between frames, and parallel warping, at seven scales (arXiv 2201.12288)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal, override
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, override
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from vs_vrt.models.blocks import lrelu, offset_network
 from vs_vrt.models.network import Network, Place, Statistics
-from vs_vrt.models.spynet import SpyNet, SpyNetConfig, crop_coarse
+from vs_vrt.models.spynet import SpyNet, crop_coarse
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4
 from vs_vrt.ops.window_attention import (
@@ -23,6 +22,7 @@ from vs_vrt.ops.window_attention import (
     shifted_windows,
     sine_position_encoding,
 )
+from vs_vrt.task import SPYNET, SpyNetConfig
 
 MUTUAL_SHARE = 0.75  # of a stage's blocks attend between the frames of a pair as well
 MLP_RATIO = 2
@@ -46,7 +46,7 @@ class VRTConfig:
     nonblind_denoising: bool = False  # a fourth channel holds the noise level, 0..1
     num_frames: int = 6  # which the interpolation fuses into one
     tail_channels: int = 64  # at the output's size
-    flow: Mapping[str, Any] = MappingProxyType({})  # of SpyNetConfig
+    flow: SpyNetConfig = SPYNET
 
 
 class FrameConv(nn.Conv3d):
@@ -286,7 +286,7 @@ class VRT(Network):
         in_channels = 3 + 2 * 12 + config.nonblind_denoising if warps else 3
         self.conv_first = FrameConv(in_channels, dims[0])
         if warps:
-            self.spynet = SpyNet(SpyNetConfig(**config.flow, keys="basicsr"))
+            self.spynet = SpyNet(replace(config.flow, keys="basicsr"))
         for i in range(7):
             self.add_module(f"stage{i + 1}", Stage(config, i))
         self.stage8 = nn.ModuleList([Resample("channels", dims[6], dims[7])])
