@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import override
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,10 +26,14 @@ class BasicVSRHalfConfig:
 
 
 class BoundedBlocks(ResidualBlocksWithInputConv):
-    """`(b c' h w) -> (b c h w)`, between -1 and 1: what may grow a little with every frame explodes in long clips."""
+    """`(b c' h w) -> (b c h w)`, of length 1 at most: what may grow a little with every frame explodes in long clips.
+
+    Root mean square over channels. Limits of each channel by itself would stop it from learning once it is there.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).tanh()
+        found = super().forward(x)
+        return found * torch.rsqrt(1 + found.square().mean(1, keepdim=True))
 
 
 class BasicVSRHalf(HalfSizeNetwork):
