@@ -59,7 +59,8 @@ class Reference:
 
     def trunk(self, name: str, x: Tensor) -> Tensor:
         x = leaky(self.conv(f"{name}.main.0", x))
-        return x + self.conv(f"{name}.main.2.0.conv2", self.conv(f"{name}.main.2.0.conv1", x).clamp(min=0))
+        found = x + self.conv(f"{name}.main.2.0.conv2", self.conv(f"{name}.main.2.0.conv1", x).clamp(min=0))
+        return found / (1 + (found**2).mean(1, keepdim=True)).sqrt()
 
     def moved(self, state: Tensor, here: Tensor, there: Tensor) -> Tensor:
         """The features of the frame `there`, as they lie there, and as they lie in the frame `here`."""
@@ -121,6 +122,7 @@ MUTATIONS: dict[str, tuple[ModuleType | type, str, Callable[..., object]]] = {
     "small flow": (basicvsr_half, "enlarge", lambda flow: enlarge(flow) / 2),
     "one pixel of four": (BasicVSRHalf, "small", lambda _, video: video[:, :, :, ::4, ::4]),
     "other means": (basicvsr_half, "unblended", lambda video, sure: unblended(video, sure.flip(1))),
+    "unbounded": (basicvsr_half.BoundedBlocks, "forward", blocks.ResidualBlocksWithInputConv.forward),
     "means as they are": (basicvsr_half, "unblended", lambda video, _: video),
 }
 
