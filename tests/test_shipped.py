@@ -25,8 +25,6 @@ PATTERNS: dict[str, Callable[[Tensor], Tensor]] = {
     "checkerboard that blinks": lambda t: (ROWS + COLUMNS + t) % 2,
     "noise": lambda t: torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(int(t))),
 }
-
-
 BUNDLED = [row for row in TASKS if row.bundled]
 
 
@@ -83,9 +81,9 @@ def test_a_frame_gains_from_its_neighbours(row: TaskRow) -> None:
     spoiled = spoil(clean)
     truth = clean[len(clean) // 2, :, 8:-8, 8:-8]
     with torch.no_grad():
-        video = filled(row)
+        network = filled(row)
         alone, amid = (
-            video(frames[None])[0, len(frames) // 2, :, 8:-8, 8:-8]
+            network(frames[None])[0, len(frames) // 2, :, 8:-8, 8:-8]
             for frames in (spoiled[len(spoiled) // 2 :][:1], spoiled)
         )
     before, after = ((made - truth).square().mean().log10() * -10 for made in (alone, amid))

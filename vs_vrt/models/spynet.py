@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vs_vrt.ops.flow_warp import flow_warp
-from vs_vrt.task import SpyNetConfig
+from vs_vrt.task import SPYNET, SpyNetConfig
 
 LEVELS = 6
 MULTIPLE = 2 ** (LEVELS - 1)
@@ -60,9 +60,8 @@ class SpyNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: SpyNetConfig | None = None) -> None:
+    def __init__(self, config: SpyNetConfig = SPYNET) -> None:
         super().__init__()
-        config = config or SpyNetConfig()
         self.basic_module = nn.ModuleList(Level(config) for _ in range(1 if config.shared else LEVELS))
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))

@@ -99,8 +99,8 @@ class Footage:
         """`-> (t h w 3)`: (h, w) pixels of `num_frames` neighbouring frames, from a place and time that `rng` chooses.
 
         A moving camera is moved by up to `pan` pixels a frame in each direction. Each frame of the footage is as likely
-        as any other. Half of the pieces lie on their side. Where a file breaks
-        off, the piece is another one. Raises `ClipError` where that does not help.
+        as any other. Half of the pieces lie on their side. Where a file breaks off, the piece is another one. Raises
+        `ClipError` where that does not help.
         """
         for tries_left in reversed(range(TRIES)):
             clip = self.clips[int(rng.choice(len(self.clips), p=self.shares))]

@@ -113,9 +113,8 @@ COMPACT = Recipe(
     flow_rate=0.025,
     gradient_norm=1.0,
 )
-FLOW_SMALLER = Phase(
-    iterations=4_000, learns="flow", crop=(256, 256), num_frames=3, pan=32
-)  # found in a quarter of the size
+# Where flow is found in a quarter of the size.
+FLOW_SMALLER = Phase(iterations=4_000, learns="flow", crop=(256, 256), num_frames=3, pan=32)
 DENOISE_COMPACT = replace(
     COMPACT,
     degradation="known-noise",
