@@ -11,6 +11,7 @@ from tests.support import dead_leaves
 from vs_vrt.training import motion_blur
 from vs_vrt.training.compression import compressed, compression
 from vs_vrt.training.degradations import DEGRADATIONS
+from vs_vrt.training.flow import bundled_flow
 from vs_vrt.training.motion_blur import (
     REACH,
     SUBFRAMES,
@@ -332,7 +333,7 @@ def test_flow_is_in_pixels_of_the_frames(monkeypatch: pytest.MonkeyPatch) -> Non
     seen = []
     found = torch.tensor([1.0, -0.5]).view(1, 2, 1, 1)
     network = lambda *pair: seen.extend(pair) or found.expand(3, 2, *pair[0].shape[-2:])  # noqa: E731
-    monkeypatch.setattr(motion_blur, "flow_network", lambda: network)
+    monkeypatch.setattr(motion_blur, "bundled_flow", lambda: network)
     reference, neighbour = torch.rand(3, 3, 32, 64), torch.rand(3, 3, 32, 64)
     made = motions(reference, neighbour)
     assert torch.equal(made, (4 * found).expand(3, 2, 32, 64))
@@ -378,11 +379,11 @@ def test_a_flow_network_that_is_always_off_by_the_same_moves_nothing(monkeypatch
 
 
 def test_the_flow_network_leaves_the_random_numbers_of_torch_alone() -> None:
-    motion_blur.flow_network.cache_clear()
+    bundled_flow.cache_clear()
     torch.manual_seed(0)
     wanted = torch.rand(1)
     torch.manual_seed(0)
-    motion_blur.flow_network()
+    bundled_flow()
     assert torch.equal(torch.rand(1), wanted)
 
 

@@ -88,6 +88,16 @@ def test_fine_tuning_begins_with_the_bundled_weights(data: Path, tmp_path: Path)
         assert all(torch.equal(tensors[key].float(), value) for key, value in network.named_parameters())
 
 
+@pytest.mark.parametrize(("model", "lent"), [("basicvsr-compact", 0), ("deblur-compact", 1), ("vrt-compact", 1)])
+def test_flow_is_lent_where_the_recipe_says_so(data: Path, tmp_path: Path, model: str, lent: int) -> None:
+    """By whatever names."""
+    network, _ = begin(run_of(data, tmp_path), row_of(model))
+    mine = [value for key, value in network.named_parameters() if "spynet." in key]
+    wheel = load_file(checkpoint.BUNDLED / COMPACT.checkpoint)
+    theirs = [wheel[key].float() for key, _ in build(COMPACT).named_parameters() if "spynet." in key]
+    assert sum(map(torch.equal, mine, theirs)) == lent * len(theirs)
+
+
 def test_fine_tuning_takes_a_tenth_of_the_rates(data: Path, tmp_path: Path) -> None:
     scratch = choose_recipe(run_of(data, tmp_path), COMPACT)
     tuned = choose_recipe(run_of(data, tmp_path, start="published", factor=0.01), COMPACT)

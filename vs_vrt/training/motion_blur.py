@@ -5,7 +5,6 @@ shutter saw.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import numpy as np
 import torch
@@ -13,11 +12,9 @@ from einops import rearrange, reduce
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vs_vrt.checkpoint import load, locate
-from vs_vrt.models.spynet import SpyNet, resize_flow
+from vs_vrt.models.spynet import resize_flow
 from vs_vrt.ops.flow_warp import flow_warp
-from vs_vrt.restorer import build
-from vs_vrt.tasks import COMPACT
+from vs_vrt.training.flow import bundled_flow
 from vs_vrt.training.reduction import bicubic_down, rounded
 
 EXPOSURES = (3, 5)  # frames that motion blur is the mean of
@@ -108,20 +105,9 @@ def motions(reference: Tensor, neighbour: Tensor) -> Tensor:
     """`(n 3 h w), (n 3 h w) -> (n 2 h w)`: optical flow in pixels, found in a quarter of the size."""
     small = [bicubic_down(images, FLOW_SCALE) for images in (reference, neighbour)]
     with torch.no_grad():
-        found = flow_network()(*small)
+        found = bundled_flow()(*small)
     h, w = reference.shape[-2:]
     return resize_flow(found, (h, w))
-
-
-@cache
-def flow_network() -> SpyNet:
-    """The flow network inside the bundled super-resolution network."""
-    with torch.random.fork_rng(devices=[]):  # a network in training draws its first weights from the same generator
-        network = build(COMPACT)
-    load(network, locate(COMPACT, None), COMPACT)
-    flow = network.requires_grad_(False).eval().get_submodule("spynet")
-    assert isinstance(flow, SpyNet)
-    return flow
 
 
 def camera_path(rng: np.random.Generator) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

@@ -44,6 +44,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.99)
     schedule: Schedule = "cosine"
     warm_up: int = 0  # iterations in which the rate rises
+    lent_flow: bool = False  # the flow network begins as that of the wheel's super-resolution
     flow_rate: float = 1.0  # of the flow network, as a share of the learning rate
     flow_alone_rate: float = 1e-3  # of Adam, where it learns alone; it falls to zero along half a cosine
     epsilon: float = 1e-6  # of the Charbonnier loss, in 0..1; 0 makes it L1

@@ -95,7 +95,8 @@ MANA = Recipe(
 )
 
 # Small networks, and hours rather than weeks: Muon, larger rates, and a schedule that may be cut short. Flow learns
-# well first, as what follows would learn to do without a bad one, and at the end by small steps, BasicVSR's.
+# well first, as what follows would learn to do without a bad one, or is lent by the network that did, and at the end by
+# small steps.
 COMPACT = Recipe(
     degradation="bicubic",
     phases=(
@@ -113,8 +114,6 @@ COMPACT = Recipe(
     flow_rate=0.025,
     gradient_norm=1.0,
 )
-# Where flow is found in a quarter of the size.
-FLOW_SMALLER = Phase(iterations=4_000, learns="flow", crop=(256, 256), num_frames=3, pan=32)
 DENOISE_COMPACT = replace(
     COMPACT,
     degradation="known-noise",
@@ -123,25 +122,26 @@ DENOISE_COMPACT = replace(
     patterns=0.15,
     picture=0.01,
     muon_rate=0.005,
-    phases=(FLOW_SMALLER, Phase(iterations=5_000, learns="all but flow")),  # the filter passes flow no gradients
+    phases=(
+        Phase(iterations=4_000, learns="flow", crop=(256, 256), num_frames=3, pan=32),  # it is found in a quarter of it
+        Phase(iterations=5_000, learns="all but flow"),  # the filter passes flow no gradients
+    ),
 )
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    num_frames=17,  # enough to tell what they are means of; flow learns from fewer, which stay blurred
+    num_frames=17,  # enough to tell what they are means of
     crop=(64, 96),
-    phases=(FLOW_SMALLER, Phase(iterations=2_000, learns="all but flow"), Phase(iterations=1_000)),
+    phases=(Phase(iterations=2_000, learns="all but flow"), Phase(iterations=1_000)),
+    lent_flow=True,
 )
 VRT_COMPACT = replace(
     COMPACT,
     batch=1,
     num_frames=6,
     muon_rate=0.005,
-    phases=(
-        Phase(iterations=4_000, learns="flow", crop=(64, 80), num_frames=3, pan=48),
-        Phase(iterations=1_600, learns="all but flow"),
-        Phase(iterations=900),
-    ),
+    phases=(Phase(iterations=1_600, learns="all but flow"), Phase(iterations=900)),
+    lent_flow=True,
 )
 MANA_COMPACT = replace(
     COMPACT,

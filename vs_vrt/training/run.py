@@ -23,6 +23,7 @@ from vs_vrt.tasks import COMPACT, TASKS, UNTRAINED
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.degradations import DEGRADATIONS
 from vs_vrt.training.files import claimed
+from vs_vrt.training.flow import lend_flow
 from vs_vrt.training.footage import MEMORY_SHARE, Footage
 from vs_vrt.training.initial import initialise
 from vs_vrt.training.loop import WEIGHTS, Place, Trainer
@@ -149,7 +150,10 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
     """The network with its first weights, and what those are. Raises `CheckpointError`."""
     torch.manual_seed(run.seed)  # some parameters begin as their constructor draws them
     network = build(row)
-    initialise(network, run.seed, recipe_of(row).picture)
+    recipe = recipe_of(row)
+    initialise(network, run.seed, recipe.picture)
+    if recipe.lent_flow:
+        lend_flow(network)
     if run.start is None:
         return network, "scratch"
     try:
