@@ -37,26 +37,26 @@ def nonlocal_error() -> tuple[float, float]:
     return max(error(z, outputs["0"]), error(loss[None], outputs["1"])), component_tolerance(*outputs.values())
 
 
-def whole_search(self: NonLocalAttention, query: Tensor, frame: Tensor) -> Tensor:
+def whole_search(self: NonLocalAttention, query: Tensor, frame: Tensor, what: Tensor) -> Tensor:
     """What `search` computes, with the whole matrix of attention and the whole matrix of squared distances."""
-    b, d, h, w = query.shape
+    h, w = query.shape[2:]
     affinity = query.flatten(2).transpose(1, 2) @ self.theta(frame).flatten(2)
     place = torch.cartesian_prod(torch.arange(h), torch.arange(w)).float()
     distance = (place[:, None] - place).square().sum(-1)
     weight = torch.exp(-0.5 * distance / self.std**2)
-    found = affinity.softmax(-1) * weight @ self.g(frame).flatten(2).transpose(1, 2)
-    return found.transpose(1, 2).reshape(b, d, h, w)
+    found = affinity.softmax(-1) * weight @ what.flatten(2).transpose(1, 2)
+    return found.transpose(1, 2).reshape(what.shape)
 
 
-def weight_before_softmax(self: NonLocalAttention, query: Tensor, frame: Tensor) -> Tensor:
-    _, _, h, w = query.shape
+def weight_before_softmax(self: NonLocalAttention, query: Tensor, frame: Tensor, what: Tensor) -> Tensor:
+    h, w = query.shape[2:]
     affinity = query.flatten(2).transpose(1, 2) @ self.theta(frame).flatten(2)
     affinity = affinity + self.nearness(range(h * w), range(h), w).log()
-    return (affinity.softmax(-1) @ self.g(frame).flatten(2).transpose(1, 2)).transpose(1, 2).view_as(query)
+    return (affinity.softmax(-1) @ what.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(what.shape)
 
 
-def scaled_search(self: NonLocalAttention, query: Tensor, frame: Tensor) -> Tensor:
-    return search(self, query / math.sqrt(query.shape[1]), frame)
+def scaled_search(self: NonLocalAttention, query: Tensor, frame: Tensor, what: Tensor) -> Tensor:
+    return search(self, query / math.sqrt(query.shape[1]), frame, what)
 
 
 def swapped_nearness(self: NonLocalAttention, positions: range, rows: range, width: int) -> Tensor:
@@ -129,19 +129,30 @@ def attention(std: float = 4.0) -> NonLocalAttention:
 def test_chunks_equal_the_whole_matrix(std: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mana, "CHUNK_BYTES", chunk)  # one position, five of them, all
     block, frame = attention(std), torch.randn(2, 32, 17, 7)
-    query = 3 * torch.randn(2, 16, 17, 7)
+    query, what = 3 * torch.randn(2, 16, 17, 7), torch.randn(2, 9, 17, 7)
     with torch.no_grad():
-        assert error(block.search(query, frame), whole_search(block, query, frame)) < 1e-5
+        assert error(block.search(query, frame, what), whole_search(block, query, frame, what)) < 1e-5
 
 
 def test_what_is_far_is_left_out_only_where_it_weighs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mana, "CHUNK_BYTES", 1)
     block, query, frame = attention(0.5), torch.randn(1, 16, 17, 7), torch.randn(1, 32, 17, 7)
     with torch.no_grad():
-        whole = whole_search(block, query, frame)
-        assert error(block.search(query, frame), whole) < 1e-6
+        whole = whole_search(block, query, frame, query)
+        assert error(block.search(query, frame, query), whole) < 1e-6
         monkeypatch.setattr(mana, "REACH", 2)
-        assert error(block.search(query, frame), whole) > 1e-5
+        assert error(block.search(query, frame, query), whole) > 1e-5
+
+
+def test_attention_alone_learns_to_find_what_is_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, video = MANA(TINY), torch.rand(2, 7, 3, 6, 5)
+    # As if each place found itself: nothing is wrong where nothing moves.
+    monkeypatch.setattr(NonLocalAttention, "search", lambda _self, _query, _frame, what: what)
+    assert model.attention_loss(video[:, :1].expand_as(video)) == 0
+    padded = torch.nn.functional.pad(video - 0.5, (1, 1, 1, 1))
+    around = [padded[..., y : y + 6, x : x + 5] for y in range(3) for x in range(3)]
+    wrong = torch.stack([(place - place[:, 3:4]).abs().mean() for place in around]).mean()
+    assert float(model.attention_loss(video)) == pytest.approx(float(wrong), rel=1e-5)
 
 
 def test_training_reaches_every_weight(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from vs_vrt.training.batches import Batches
 from vs_vrt.training.footage import Footage
 from vs_vrt.training.loop import Place, Trainer
 from vs_vrt.training.objective import Objective, in_place_of, middle
-from vs_vrt.training.optimiser import part_of
-from vs_vrt.training.recipe import Recipe
+from vs_vrt.training.optimiser import Optimiser, part_of
+from vs_vrt.training.recipe import Learns, Phase, Recipe
 from vs_vrt.training.recomputation import recompute
 from vs_vrt.training.validation import Validation
 
@@ -67,17 +67,30 @@ def test_each_phase_moves_just_its_parameters(model: str, footage: Footage, tmp_
         before = {name: value.detach().clone() for name, value in run.model.named_parameters()}
         loss, *_ = run.step(*run.batches(i))
         assert 0 < loss < 10
-        moved = {part_of(name) for name, value in run.model.named_parameters() if not torch.equal(before[name], value)}
-        everything = {part_of(name) for name in before}
+        now = dict(run.model.named_parameters())
+        moved = {part_of(name, run.model) for name, value in before.items() if not torch.equal(now[name], value)}
+        everything = {part_of(name, run.model) for name in before}
         learns = phase.learns
         expected = {
             "all": everything,
             "all but flow": everything - {"flow"},
             "all but memory": everything - {"memory"},
             "flow": {"flow"},
+            "attention": {"attention"},
             "memory": {"memory"},
         }[learns]
         assert moved == expected
+
+
+@pytest.mark.parametrize(("model", "part"), [("basicvsr", "flow"), ("mana", "attention")])
+def test_what_knows_how_things_move_learns_more_slowly_than_all_else(model: str, part: Learns) -> None:
+    phases = Phase(iterations=1, learns=part), Phase(iterations=1)
+    recipe = replace(short(model), phases=phases, schedule="constant", flow_rate=0.25, alone_rate=7.0)
+    optimiser = Optimiser(reduced(model), recipe)
+    for iteration, rates in enumerate(({part: 7.0}, {"all": recipe.learning_rate, part: 0.25 * recipe.learning_rate})):
+        optimiser.prepare(iteration)
+        found = {group["part"]: group["lr"] for each in optimiser.optimisers for group in each.param_groups}
+        assert rates.items() <= found.items()
 
 
 def test_mana_restores_the_frame_in_the_middle(footage: Footage, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -28,8 +29,10 @@ def test_the_phases_of_the_papers() -> None:
     assert stages == ["all but memory", "all but memory", "memory", "memory", "all"]
 
 
-def test_the_cosine_begins_when_flow_has_learned_alone() -> None:
-    cosine = replace(RECIPE, phases=(Phase(iterations=10, learns="flow"), Phase(iterations=100)))
+@pytest.mark.parametrize("motion", ["flow", "attention"])
+def test_the_cosine_begins_when_motion_has_been_learned_alone(motion: Literal["flow", "attention"]) -> None:
+    cosine = replace(RECIPE, phases=(Phase(iterations=10, learns=motion), Phase(iterations=100)))
+    assert cosine.share(5) == pytest.approx(0.5)
     assert cosine.share(10) == 1
     assert cosine.share(35) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
     assert cosine.share(109) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.99)))

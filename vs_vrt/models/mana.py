@@ -58,7 +58,7 @@ class NonLocalAttention(nn.Module):
         query = self.phi(self.normalise(frames[CENTRE], each[CENTRE]))
         recalled = self.recall(query)  # first: its scores are large, and so is what is found
         normal = (self.normalise(*pair) for pair in zip(frames, each, strict=True))
-        found = torch.cat([self.search(query, frame) for frame in normal], dim=1)
+        found = torch.cat([self.search(query, frame, self.g(frame)) for frame in normal], dim=1)
         return self.W_z(found) + frames[CENTRE] + self.W_z1(recalled), F.l1_loss(query, recalled)
 
     def normalise(self, frame: Tensor, moments: Tensor | None) -> Tensor:
@@ -68,15 +68,15 @@ class NonLocalAttention(nn.Module):
         mean, variance = moments.to(frame.device).repeat_interleave(frame.shape[1] // GROUPS, dim=1)
         return F.batch_norm(frame, mean, variance, self.norm.weight, self.norm.bias, eps=self.norm.eps)
 
-    def search(self, query: Tensor, frame: Tensor) -> Tensor:
-        """`(b d h w), (b c h w) -> (b d h w)`: attention of every position to all positions of a normalised frame.
+    def search(self, query: Tensor, frame: Tensor, what: Tensor) -> Tensor:
+        """`(b d h w), (b c h w), (b e h w) -> (b e h w)`: what attention to all positions of a normalised frame finds.
 
         The softmax is not scaled, and nearness weighs what comes out of it: the weights sum to less than one.
         """
         b, _, h, w = query.shape
         queries = rearrange(query, "b d h w -> b (h w) d").contiguous()
         keys = rearrange(self.theta(frame), "b d h w -> b d (h w)").contiguous()
-        values = rearrange(self.g(frame), "b d h w -> b (h w) d").contiguous()
+        values = rearrange(what, "b e h w -> b (h w) e").contiguous()
         reach = math.ceil(REACH * float(self.std.detach().abs()))
         step = max(1, CHUNK_BYTES // (4 * b * h * w))
         found = torch.empty_like(values)  # parts of their own would lie between the chunks and keep the heap open
@@ -87,7 +87,14 @@ class NonLocalAttention(nn.Module):
             attention = (queries[:, start:stop] @ keys).softmax(dim=-1)
             weights = attention[..., seen] * self.nearness(range(start, stop), rows, w)
             found[:, start:stop] = weights @ values[:, seen]
-        return rearrange(found, "b (h w) d -> b d h w", h=h)
+        return rearrange(found, "b (h w) e -> b e h w", h=h)
+
+    def mismatch(self, frames: Sequence[Tensor], patches: Sequence[Tensor]) -> Tensor:
+        """`t x (b c h w), t x (b e h w) -> ()`: how far what is found in `patches` is from the middle frame's."""
+        query = self.phi(self.norm(frames[CENTRE]))
+        pairs = zip(frames, patches, strict=True)
+        found = torch.stack([self.search(query, self.norm(frame), patch) for frame, patch in pairs])
+        return F.l1_loss(found, patches[CENTRE].expand_as(found))
 
     def nearness(self, positions: range, rows: range, width: int) -> Tensor:
         """`n, r -> (n (r w))`: exp(-d^2 / 2 std^2) for the distances d of positions from all pixels of some rows."""
@@ -135,6 +142,16 @@ class MANA(Network):
     def memory_loss(self, video: Tensor) -> Tensor:
         """`(b t 3 h w) -> ()`: the loss of the memory alone, which no frame need be made for."""
         return self._find(video)[1]
+
+    def attention_loss(self, video: Tensor) -> Tensor:
+        """`(b 7 3 h w) -> ()`: how badly 3x3 pixels that attention finds match those in the middle of time.
+
+        Centred, as weights need not sum to one: who finds nothing finds mean grey.
+        """
+        h, frames = video.shape[3], video.unbind(1)
+        encoded = [self._encode(frame) for frame in frames]
+        patches = [rearrange(F.unfold(frame - 0.5, 3, padding=1), "b e (h w) -> b e h w", h=h) for frame in frames]
+        return self.nonloc_spatial.mismatch(encoded, patches)
 
     def _find(self, video: Tensor) -> tuple[list[Tensor], Tensor]:
         """`(b t 3 h w) -> t-6 x (b c h w), ()`: what attention and memory give, and the loss of the memory."""

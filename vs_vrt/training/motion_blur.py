@@ -20,7 +20,7 @@ from vs_vrt.training.reduction import bicubic_down, rounded
 EXPOSURES = (3, 5)  # frames that motion blur is the mean of
 REACH = 3  # frames at each end that are used up
 SPACING = 3  # of exposures that share no frame
-SHARES = (0.5, 0.2, 0.3)  # of `motion`, `spaced` and `shake`
+SHARES = (0.4, 0.2, 0.4)  # of `motion`, `spaced` and `shake`
 SUBFRAMES = 9
 BLURRED = 2 / 3  # share of what is spaced: the rest is sharp, and is to stay so
 FLOW_EXPOSURE = (1.0, 2.0)  # in frames: no sub-frame is further away than a neighbour

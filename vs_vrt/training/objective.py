@@ -17,7 +17,7 @@ from vs_vrt.training.recipe import Learns
 class Objective(nn.Module):
     """`(b t c h w), (b t 3 h' w') -> (), (b t' 3 h' w')`: the loss of a phase of training, and what was restored.
 
-    Where flow or MANA's memory learns alone, nothing is restored. MANA restores the frames in the middle.
+    Where flow or a part of MANA learns alone, nothing is restored. MANA restores the frames in the middle.
     """
 
     def __init__(self, network: Network, epsilon: float) -> None:
@@ -28,6 +28,8 @@ class Objective(nn.Module):
         if learns == "flow":
             return self.flow_loss(inputs, truth), None
         if isinstance(self.network, MANA):
+            if learns == "attention":
+                return self.network.attention_loss(inputs), None
             if learns == "memory":
                 return self.network.memory_loss(inputs), None
             restored, memory = self.network.forward_with_loss(inputs)

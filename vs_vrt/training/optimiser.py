@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vs_vrt.models.mana import MANA
 from vs_vrt.training.initial import FLOW
-from vs_vrt.training.recipe import Learns, Recipe
+from vs_vrt.training.recipe import MOTION, Learns, Recipe
 
 MOMENTUM = 0.95
 WEIGHT_DECAY = 0.1  # of Muon: its steps are as long at the end as at the beginning, and weights would grow for ever
+# What MANA's attention compares, and how.
+ATTENTION = ("conv_first.", "encoder.", *(f"nonloc_spatial.{name}" for name in ("norm.", "phi.", "theta.", "std")))
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the quintic iteration
 NEWTON_SCHULZ_STEPS = 5
 
@@ -23,7 +26,7 @@ class Optimiser:
         self.recipe = recipe
         parts: dict[tuple[Learns, bool], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
-            part = part_of(name)
+            part = part_of(name, model)
             by_muon = bool(recipe.muon_rate) and part != "memory" and suits_muon(name, parameter)
             parts.setdefault((part, by_muon), []).append(parameter)
         groups = [{"params": members, "part": part, "muon": muon} for (part, muon), members in parts.items()]
@@ -39,8 +42,8 @@ class Optimiser:
         share = recipe.share(iteration)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                rate = recipe.flow_alone_rate if learns == "flow" else recipe.learning_rate
-                slower = recipe.flow_rate if group["part"] == "flow" and learns != "flow" else 1.0
+                rate = recipe.alone_rate if learns in MOTION else recipe.learning_rate
+                slower = recipe.flow_rate if group["part"] in MOTION and learns not in MOTION else 1.0
                 group["lr"] = share * slower * (recipe.muon_rate if group["muon"] else rate)
                 for parameter in group["params"]:
                     parameter.requires_grad_(learning(group["part"], learns))
@@ -67,8 +70,10 @@ class Optimiser:
             optimiser.load_state_dict(state)
 
 
-def part_of(name: str) -> Learns:
+def part_of(name: str, model: nn.Module) -> Learns:
     """What a parameter belongs to."""
+    if isinstance(model, MANA) and name.startswith(ATTENTION):
+        return "attention"
     return "flow" if "spynet." in name else "memory" if name.endswith(".mb") else "all"
 
 

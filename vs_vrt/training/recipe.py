@@ -6,9 +6,11 @@ from typing import Literal
 
 from vs_vrt.errors import ArgumentError
 
-# What learns: the flow network alone, from how well it warps neighbours onto each other; all but flow; MANA's memory
-# alone, from how near it comes to what it is asked for; all but that memory; or everything.
-type Learns = Literal["flow", "all but flow", "memory", "all but memory", "all"]
+# What learns: the flow network alone, from how well it warps neighbours onto each other; all but flow; MANA's attention
+# alone, from how well what it finds in neighbours matches; its memory alone, from how near it comes to what it is asked
+# for; all but that memory; or everything.
+type Learns = Literal["flow", "all but flow", "attention", "memory", "all but memory", "all"]
+MOTION: tuple[Learns, ...] = "flow", "attention"  # what learns how things move
 # How the learning rate falls to zero: along half a cosine, or in a straight line at the end, constant before: then a
 # run may be made longer or shorter without changing what comes before.
 type Schedule = Literal["constant", "cosine", "trapezoid"]
@@ -45,8 +47,8 @@ class Recipe:
     schedule: Schedule = "cosine"
     warm_up: int = 0  # iterations in which the rate rises
     lent_flow: bool = False  # the flow network begins as that of the wheel's super-resolution
-    flow_rate: float = 1.0  # of the flow network, as a share of the learning rate
-    flow_alone_rate: float = 1e-3  # of Adam, where it learns alone; it falls to zero along half a cosine
+    flow_rate: float = 1.0  # of the flow network, or of attention, beside all else: as a share of the rate
+    alone_rate: float = 1e-3  # of Adam, where they learn alone; it falls to zero along half a cosine
     epsilon: float = 1e-6  # of the Charbonnier loss, in 0..1; 0 makes it L1
     picture: float = 0.1  # share of the usual weights that the layer begins with which makes the picture
     gradient_norm: float | None = None  # longer gradients are shortened
@@ -67,8 +69,8 @@ class Recipe:
         return self.phases[-1]
 
     def share(self, iteration: int) -> float:
-        """Of the learning rate: where the flow network learns alone, and from the end of that on."""
-        alone = sum(phase.iterations for phase in self.phases if phase.learns == "flow")
+        """Of the learning rate: where flow or attention learns alone, and from the end of that on."""
+        alone = sum(phase.iterations for phase in self.phases if phase.learns in MOTION)
         if iteration < alone:
             return 0.5 * (1 + math.cos(math.pi * iteration / alone))
         passed, whole = iteration - alone, self.iterations - alone

@@ -22,7 +22,7 @@ BASICVSR = Recipe(
     crop=(64, 64),
     learning_rate=2e-4,
     flow_rate=0.125,
-    flow_alone_rate=SPYNET_RATE,
+    alone_rate=SPYNET_RATE,
 )
 BASICVSR_VIMEO = replace(BASICVSR, num_frames=7, mirror=True)
 BASICVSR_VIMEO_BD = replace(BASICVSR_VIMEO, degradation="gaussian")
@@ -67,7 +67,7 @@ VRT = Recipe(
     crop=(64, 64),
     learning_rate=4e-4,
     flow_rate=0.125,
-    flow_alone_rate=SPYNET_RATE,
+    alone_rate=SPYNET_RATE,
     epsilon=1e-9**0.5,
     ema=0.0,
 )
@@ -130,9 +130,10 @@ DENOISE_COMPACT = replace(
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    num_frames=17,  # enough to tell what they are means of
+    num_frames=17,  # enough to tell what they are means of, at last
     crop=(64, 96),
-    phases=(Phase(iterations=2_000, learns="all but flow"), Phase(iterations=1_000)),
+    epsilon=0.02,  # most frames are all but right: where every pixel counts alike, a network learns to stay at rest
+    phases=(Phase(iterations=5_000, learns="all but flow", num_frames=9), Phase(iterations=1_000)),
     lent_flow=True,
 )
 VRT_COMPACT = replace(
@@ -150,6 +151,7 @@ MANA_COMPACT = replace(
     crop=(32, 32),  # attention between all pixels: the cost of a step grows with the square of their number
     muon_rate=0.005,
     phases=(
+        Phase(iterations=1_000, learns="attention", num_frames=7),
         Phase(iterations=2_000, learns="all but memory"),
         Phase(iterations=200, learns="memory"),
         Phase(iterations=800),
