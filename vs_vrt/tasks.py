@@ -91,11 +91,11 @@ DEBLUR_COMPACT = replace(
     overlap=8,
     preview=8,  # fewer do not show whether frames are means of 5
     sigma=None,
-    suits=f"motion blur and blended frames, the mean of 3 to 5; {SMALL}",
+    suits=f"frames that are means of 3 or 5, as where frames were blended; {SMALL}",
     checkpoint="deblur-compact.safetensors",
     memory=Footprint(weights=1_289_676, pixel=403, frame_pixel=69),
     keys="95854e0a941c3eb15517b50d456dc6a03b46b22a1fc257bfc9c957781e628c45",
 )
-UNTRAINED = (VRT_COMPACT, MANA_COMPACT, DEBLUR_COMPACT)
+UNTRAINED = (MANA_COMPACT, DEBLUR_COMPACT)
 
-TASKS = (COMPACT, DENOISE_COMPACT, *PUBLISHED)
+TASKS = (COMPACT, VRT_COMPACT, DENOISE_COMPACT, *PUBLISHED)

@@ -12,7 +12,7 @@ from tests.support import SCALE, Video, clip_of, dead_leaves, pixels
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
-FRAMES, WIDTH, HEIGHT = 12, 160, 128
+FRAMES, WIDTH, HEIGHT = 24, 160, 128  # enough to tell that frames are means
 SIGMA = 25  # 8-bit levels
 REACH = 2  # frames on each side that blur is the mean of
 
