@@ -144,6 +144,31 @@ def test_what_is_far_is_left_out_only_where_it_weighs_nothing(monkeypatch: pytes
         assert error(block.search(query, frame, query), whole) > 1e-5
 
 
+def test_the_loss_of_the_memory_trains_nothing_else() -> None:
+    model = MANA(TINY)
+    model.forward_with_loss(torch.rand(1, 7, 3, 6, 5))[1].backward()
+    assert [name for name, each in model.named_parameters() if each.grad is not None] == ["nonloc_spatial.mb"]
+
+
+def test_attention_learns_where_things_are() -> None:
+    """A texture goes one pixel to the right with every frame: so far from each place lies what is found at last."""
+    torch.manual_seed(0)
+    model, texture = MANA(TINY), torch.rand(1, 3, 12, 12)
+    video = torch.stack([texture.roll(i, dims=3) for i in range(7)], dim=1)
+    adam = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for _ in range(150):
+        adam.zero_grad()
+        model.attention_loss(video).backward()
+        adam.step()
+    block = model.nonloc_spatial
+    with torch.no_grad():
+        before, middle = (block.norm(model._encode(video[:, i])) for i in (2, 3))
+        columns = torch.arange(12.0).expand(1, 1, 12, 12)
+        found = block.search(block.phi(middle), before, torch.cat([columns, torch.ones_like(columns)], dim=1))
+    where = (found[:, :1] / found[:, 1:])[..., 3:-3, 3:-3]
+    assert float((where - columns[..., 3:-3, 3:-3] + 1).abs().median()) < 0.2
+
+
 def test_attention_alone_learns_to_find_what_is_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     model, video = MANA(TINY), torch.rand(2, 7, 3, 6, 5)
     # As if each place found itself: nothing is wrong where nothing moves.

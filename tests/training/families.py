@@ -25,11 +25,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "denoise-compact": {"mid_channels": 24, "deep_channels": 32, "num_blocks": 2, "tail_channels": 8} | FLOW,
     "deblur-compact": {"mid_channels": 8, "num_blocks": 4, "tail_channels": 8} | FLOW,
     "mana": {"in_channels": 32, "encoder_nblocks": 1, "decoder_nblocks": 2},
+    "mana-compact": {"in_channels": 32, "encoder_nblocks": 1, "decoder_nblocks": 2},
     "vrt-reds-6": SMALL_VRT,
     "vrt-davis": SMALL_VRT | {"upscale": 1, "nonblind_denoising": True},
     "vrt-vfi": SMALL_VRT | {"upscale": 1, "pa_frames": 0, "num_frames": 4, "indep_reconsts": ()},
 }
-FRAMES = {"mana": 7, "iconvsr": 4}
+FRAMES = {"mana": 7, "mana-compact": 7, "iconvsr": 4}
 CROPS = {"denoise-compact": (64, 64), "deblur-compact": (64, 64)}  # else weights or patches take most of the memory
 
 

@@ -37,7 +37,7 @@ class NonLocalAttention(nn.Module):
     """`t x (b c h w) -> (b c h w), ()`: the frame in the middle, with what it finds in all frames and in the memory.
 
     The second result is the mean distance between the queries and what the memory gave for them: the loss that trains
-    the memory.
+    the memory, and nothing else, as it is some fifty times that of the picture.
     """
 
     def __init__(self, channels: int, memory_slots: int) -> None:
@@ -59,7 +59,7 @@ class NonLocalAttention(nn.Module):
         recalled = self.recall(query)  # first: its scores are large, and so is what is found
         normal = (self.normalise(*pair) for pair in zip(frames, each, strict=True))
         found = torch.cat([self.search(query, frame, self.g(frame)) for frame in normal], dim=1)
-        return self.W_z(found) + frames[CENTRE] + self.W_z1(recalled), F.l1_loss(query, recalled)
+        return self.W_z(found) + frames[CENTRE] + self.W_z1(recalled), self.recall_loss(query.detach())
 
     def normalise(self, frame: Tensor, moments: Tensor | None) -> Tensor:
         """`(b c h w), (2 g) -> (b c h w)`: by means and variances of groups of channels."""
@@ -104,6 +104,10 @@ class NonLocalAttention(nn.Module):
         dx = position % width - torch.arange(width, device=device)
         down, across = (torch.exp(-0.5 * (d / self.std) ** 2) for d in (dy, dx))
         return rearrange(down[:, :, None] * across[:, None, :], "n r w -> n (r w)")
+
+    def recall_loss(self, query: Tensor) -> Tensor:
+        """`(b d h w) -> ()`: how far what the memory gives is from the queries."""
+        return F.l1_loss(query, self.recall(query))
 
     def recall(self, query: Tensor) -> Tensor:
         """`(b d h w) -> (b d h w)`: attention of every position to the slots of the memory."""

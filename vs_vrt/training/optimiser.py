@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vs_vrt.models.mana import MANA
 from vs_vrt.training.initial import FLOW
 from vs_vrt.training.recipe import MOTION, Learns, Recipe
 
 MOMENTUM = 0.95
 WEIGHT_DECAY = 0.1  # of Muon: its steps are as long at the end as at the beginning, and weights would grow for ever
-# What MANA's attention compares, and how.
-ATTENTION = ("conv_first.", "encoder.", *(f"nonloc_spatial.{name}" for name in ("norm.", "phi.", "theta.", "std")))
+# How MANA's attention compares features.
+ATTENTION = tuple(f"nonloc_spatial.{name}" for name in ("norm.", "phi.", "theta.", "std"))
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the quintic iteration
 NEWTON_SCHULZ_STEPS = 5
 
@@ -26,7 +25,7 @@ class Optimiser:
         self.recipe = recipe
         parts: dict[tuple[Learns, bool], list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
-            part = part_of(name, model)
+            part = part_of(name)
             by_muon = bool(recipe.muon_rate) and part != "memory" and suits_muon(name, parameter)
             parts.setdefault((part, by_muon), []).append(parameter)
         groups = [{"params": members, "part": part, "muon": muon} for (part, muon), members in parts.items()]
@@ -70,15 +69,17 @@ class Optimiser:
             optimiser.load_state_dict(state)
 
 
-def part_of(name: str, model: nn.Module) -> Learns:
+def part_of(name: str) -> Learns:
     """What a parameter belongs to."""
-    if isinstance(model, MANA) and name.startswith(ATTENTION):
+    if name.startswith(ATTENTION):
         return "attention"
     return "flow" if "spynet." in name else "memory" if name.endswith(".mb") else "all"
 
 
 def learning(part: Learns, learns: Learns) -> bool:
-    """Whether a part's parameters move in a phase."""
+    """Whether a part's parameters move in a phase, those without gradients excepted."""
+    if learns == "attention":
+        return part in ("attention", "all")  # the features that are compared learn with it
     return learns in ("all", part) or (learns.startswith("all but") and learns != f"all but {part}")
 
 

@@ -130,10 +130,12 @@ DENOISE_COMPACT = replace(
 DEBLUR_COMPACT = replace(
     DENOISE_COMPACT,
     degradation="blur",
-    num_frames=17,  # enough to tell what they are means of, at last
+    num_frames=17,  # enough to tell what they are means of
     crop=(64, 96),
-    epsilon=0.02,  # most frames are all but right: where every pixel counts alike, a network learns to stay at rest
-    phases=(Phase(iterations=5_000, learns="all but flow", num_frames=9), Phase(iterations=1_000)),
+    epsilon=0.01,  # most frames are all but right: where every pixel counts alike, a network learns to stay at rest
+    learning_rate=5e-4,
+    muon_rate=0.002,
+    phases=(Phase(iterations=3_000, learns="all but flow"), Phase(iterations=3_000)),
     lent_flow=True,
 )
 VRT_COMPACT = replace(
@@ -149,12 +151,12 @@ MANA_COMPACT = replace(
     batch=1,
     num_frames=9,  # three have three on either side
     crop=(32, 32),  # attention between all pixels: the cost of a step grows with the square of their number
-    muon_rate=0.005,
+    muon_rate=0.003,
     phases=(
-        Phase(iterations=1_000, learns="attention", num_frames=7),
-        Phase(iterations=2_000, learns="all but memory"),
-        Phase(iterations=200, learns="memory"),
-        Phase(iterations=800),
+        Phase(iterations=1_000, learns="attention", num_frames=7, pan=24),
+        Phase(iterations=2_500, learns="all but memory", pan=24),
+        Phase(iterations=500, learns="memory", pan=24),
+        Phase(iterations=1_000, pan=24),
     ),
 )
 
