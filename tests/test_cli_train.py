@@ -17,7 +17,7 @@ from vs_vrt.training.run import Run, model_of
 
 def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Run] = []
-    monkeypatch.setattr(module, "train", lambda run, _: asked.append(run))
+    monkeypatch.setattr(module, "train", lambda run, _: asked.append(run) or True)
     options = (
         "--model mana --from published --degradation real --rate 1e-5 --factor 0.5 --iterations 9 --seed 3 "
         "--precision bf16 --device cpu"
@@ -46,7 +46,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_model_and_folder_follow_from_the_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Run] = []
-    monkeypatch.setattr(module, "train", lambda run, _: asked.append(run))
+    monkeypatch.setattr(module, "train", lambda run, _: asked.append(run) or True)
     with torch.device("meta"):
         tensors = build(BASICVSR).state_dict()
     save_file({key: torch.zeros(value.shape) for key, value in tensors.items()}, tmp_path / "mine.safetensors")
@@ -62,6 +62,16 @@ def test_model_and_folder_follow_from_the_checkpoint(monkeypatch: pytest.MonkeyP
     assert model_of(str(tmp_path / "said.safetensors")) == "basicvsr-vimeo"
     with pytest.raises(CheckpointError, match=r"mine\.safetensors does not say .*; `--model basicvsr` or"):
         model_of(str(tmp_path / "mine.safetensors"))
+
+
+def test_what_follows_an_interrupted_run_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "train", lambda *_: False)
+    assert CliRunner().invoke(app, ["train", "--data", "in"]).exit_code == 130
+
+
+def test_a_missing_checkpoint_is_told_in_the_words_of_the_command() -> None:
+    result = CliRunner().invoke(app, ["train", "--data", "in", "--from", "nowhere.safetensors"])
+    assert result.stderr.startswith("vrt: --from 'nowhere.safetensors' does not exist; `check the path`")
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:

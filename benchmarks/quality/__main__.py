@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 import benchmarks.quality
+from vs_vrt.errors import VrtError
 
 from .cases import CASES, Case
 from .clips import clips
@@ -37,7 +38,11 @@ def main(
     if not cases:
         raise SystemExit(f"vrt: there is no task {task}; `--task {CASES[0].name}`")
     classic = [job for case in cases for job in classic_jobs(case, method.split(","))]
-    own = [Job(case, each) for case in cases for each in networks(case.task, model, weights)] if run_networks else []
+    try:
+        filled = [(case, networks(case.task, model, weights)) for case in cases if run_networks]
+    except VrtError as error:
+        raise SystemExit(f"vrt: {error}") from error
+    own = [Job(case, network) for case, found in filled for network in found]
     found = clips(folder, clip) if folder.is_dir() else []
     refuse(method not in ("", "none") and not classic, f"method {method!r}", "`--method` lanczos, nlmeans, bm3d, …")
     refuse(model is not None and not own, f"checkpoint for model {model!r}", "`--weights FILE`, or another `--model`")

@@ -32,7 +32,7 @@ def reduction(path: Path) -> float:
     """By how much a source is reduced before it counts as truth."""
     if path.is_file():
         return 2
-    return 4 / 3 if any(path.glob("*.jpg")) else 1
+    return 4 / 3 if any(each.suffix.lower() in (".jpg", ".jpeg") for each in path.iterdir()) else 1
 
 
 def source(frames: Any) -> vs.VideoNode:

@@ -66,13 +66,15 @@ class Store:
                 write_png(place / f"{n}.png", frame)
 
     def results(self) -> list[Result]:
-        """All that is there."""
-        found = []
-        for file in sorted(self.folder.glob(f"*/*/*/{FILE}")):
+        """All that is there; of a network, what was made with the weights that made something last."""
+        found, last = [], {}
+        for file in sorted(self.folder.glob(f"*/*/*/{FILE}"), key=lambda file: file.stat().st_mtime_ns):
             facts = json.loads(file.read_text())
             if facts.pop("protocol") == PROTOCOL:
                 found.append(Result(**facts | {"scores": Scores(**facts["scores"])}))
-        return found
+                last[found[-1].case, found[-1].method] = found[-1].identity.get("weights")
+        of_last = [each for each in found if each.identity.get("weights") == last[each.case, each.method]]
+        return sorted(of_last, key=lambda each: (each.case, each.clip, each.method))
 
     def frame(self, case: str, clip: str, method: str, n: int) -> Frame | None:
         """A kept frame."""

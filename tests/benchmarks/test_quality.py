@@ -1,6 +1,7 @@
 """The parts of the protocol, each against something that is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,15 @@ def test_results_are_kept_until_something_changes(tmp_path: Path) -> None:
     assert not kept.has("sr4", "b", "ours", {"weights": "abc"})
     assert kept.results() == [result("ours", {0: 30.0}, weights="abc")]
     assert np.array_equal(kept.frame("sr4", "a", "ours", 0), texture())  # type: ignore[arg-type]
+
+
+def test_a_table_holds_results_of_the_same_weights(tmp_path: Path) -> None:
+    kept = store.Store(tmp_path)
+    old, new = (replace(result("ours", {0: 30.0}, weights=weights), clip=weights) for weights in ("old", "new"))
+    classic = result("bicubic", {0: 20.0})
+    for each in (old, classic, new):
+        kept.add(each, {})
+    assert kept.results() == [classic, new]
 
 
 def test_results_of_another_protocol_do_not_count(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import typer
 
 from vs_vrt.errors import VrtError
 
+INTERRUPTED = 130  # as of a command that Ctrl-C ended: what comes after it in a script is not to begin
+
 
 def train(
     data: Annotated[Path, typer.Option(help="Folder of video files and image folders to learn from.")],
@@ -69,7 +71,9 @@ def train(
             checkpointing=checkpointing,
         )
         with interruptible() as asked:
-            train_run(run, asked)
+            finished = train_run(run, asked)
+    if not finished:
+        raise typer.Exit(INTERRUPTED)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from vs_vrt.checkpoint import load, locate
 from vs_vrt.models.spynet import SpyNet
 from vs_vrt.restorer import build
 from vs_vrt.tasks import COMPACT
+from vs_vrt.training.files import sha256_of
 
 
 @cache
@@ -20,10 +21,11 @@ def bundled_flow() -> SpyNet:
     return flow_of(network).requires_grad_(False).eval()
 
 
-def lend_flow(network: nn.Module) -> None:
-    """Gives a network whose flow network is of the same sizes the values of that in the wheel."""
+def lend_flow(network: nn.Module) -> str:
+    """Gives a network whose flow network is of the same sizes the values of that in the wheel; its file's sha256."""
     for mine, lent in zip(flow_of(network).parameters(), bundled_flow().parameters(), strict=True):
         mine.data.copy_(lent)
+    return sha256_of(locate(COMPACT, None))
 
 
 def flow_of(network: nn.Module) -> SpyNet:

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from vs_vrt.errors import ArgumentError
 from vs_vrt.models.network import Network
 from vs_vrt.restorer import channels_last
 from vs_vrt.state_dict import CONSTANTS
@@ -80,6 +81,8 @@ class Trainer:
         """
         if (self.place.folder / STATE).exists():
             self.load()
+        if means((self.iteration,), self.place.device) != [self.iteration]:
+            raise ArgumentError(f"not all processes see the state in {self.place.folder}; `--out` a folder they share")
         for inputs, truth in self.batches.ahead(self.iteration, self.recipe.iterations):
             loss, given, restored = self.step(inputs.to(self.place.device), truth.to(self.place.device))
             # One process asked to stop stops all, after the same iteration.

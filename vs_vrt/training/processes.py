@@ -45,6 +45,8 @@ def choose_device(name: str | None) -> torch.device:
         return torch.device("cpu")
     index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if index >= count:
+        if count == 0:
+            raise DeviceError("there is no GPU that torch can use; `--device cpu`")
         raise DeviceError(f"process {index + 1} has no GPU: there are {count}; `--device cpu`, or fewer processes")
     return torch.device("cuda", index)
 

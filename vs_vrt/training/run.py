@@ -5,7 +5,8 @@ import logging
 import math
 import os
 import re
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -22,7 +23,7 @@ from vs_vrt.task import TaskRow
 from vs_vrt.tasks import COMPACT, TASKS, UNTRAINED
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.degradations import DEGRADATIONS
-from vs_vrt.training.files import claimed
+from vs_vrt.training.files import claimed, sha256_of
 from vs_vrt.training.flow import lend_flow
 from vs_vrt.training.footage import MEMORY_SHARE, Footage
 from vs_vrt.training.initial import initialise
@@ -57,8 +58,11 @@ class Run:
     checkpointing: bool = False
 
 
-def train(run: Run, asked: Event) -> None:
-    """Trains until the end, or until `asked` to stop. Raises `ArgumentError`, `CheckpointError`, `DeviceError`."""
+def train(run: Run, asked: Event) -> bool:
+    """Trains until the end; false where `asked` to stop before.
+
+    Raises `ArgumentError`, `CheckpointError`, `DeviceError`.
+    """
     row = row_of(run.model)
     recipe = choose_recipe(run, row)
     if run.precision not in ("fp32", "bf16"):
@@ -72,6 +76,7 @@ def train(run: Run, asked: Event) -> None:
             finished = trainer(run, row, recipe, process).run(asked)
         if process.rank == 0:
             tell(run, row, finished)
+        return finished
 
 
 def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer:
@@ -100,7 +105,8 @@ def model_of(start: str | None) -> str:
     """The model that a checkpoint belongs to; without one, the default. Raises `CheckpointError`."""
     if start is None or start == PUBLISHED:
         return COMPACT.model
-    path = checkpoint.given(start)
+    with in_words_of_the_command():
+        path = checkpoint.given(start)
     said = read_header(path).get("__metadata__", {}).get("model") if path.suffix == ".safetensors" else None
     owners = checkpoint.owners_of(read(path))
     named = [row for row in owners if said == row.model or path.name == row.checkpoint] or owners
@@ -152,19 +158,25 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
     network = build(row)
     recipe = recipe_of(row)
     initialise(network, run.seed, recipe.picture)
-    if recipe.lent_flow:
-        lend_flow(network)
+    lent = f", flow of {lend_flow(network)}" if recipe.lent_flow else ""
     if run.start is None:
-        return network, "scratch"
-    try:
+        return network, f"scratch{lent}"
+    with in_words_of_the_command():
         path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
-    except CheckpointError as error:  # in the words of scripts
-        raise CheckpointError(re.sub("`?pass `?weights=`", "`--from FILE`", str(error))) from error
     checkpoint.load(network, path, row, remedy=lambda owners, *_: f"--model {owners[0].model if owners else 'NAME'}")
     if not all(parameter.isfinite().all() for parameter in network.parameters()):
         raise CheckpointError(f"{path.name} has values that are no numbers; `another --from`")
-    with path.open("rb") as file:
-        return network, hashlib.file_digest(file, "sha256").hexdigest()
+    return network, sha256_of(path)
+
+
+@contextmanager
+def in_words_of_the_command() -> Iterator[None]:
+    """What is wrong with a checkpoint is told in those of scripts."""
+    try:
+        yield
+    except CheckpointError as error:
+        words = re.sub("`?pass `?weights=`", "`--from FILE`", str(error))
+        raise CheckpointError(re.sub("^weights '", "--from '", words)) from error
 
 
 def load_footage(folder: Path, recipe: Recipe, share: float) -> Footage:

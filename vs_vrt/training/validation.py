@@ -27,7 +27,7 @@ class Validation:
     """Some pieces of footage, spoiled as the recipe's last phase does."""
 
     def __init__(self, footage: Footage, recipe: Recipe) -> None:
-        last = replace(recipe, phases=recipe.phases[-1:], seed=SEED, batch=PIECES, mirror=False)
+        last = replace(recipe, phases=recipe.phases[-1:], seed=SEED, batch=PIECES, mirror=False, patterns=0.0)
         self.inputs, self.truth = Batches(footage=footage, recipe=last)(0)
 
     def __call__(self, network: Network) -> tuple[float, float, NDArray[np.uint8]]:
