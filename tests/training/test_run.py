@@ -18,7 +18,8 @@ from tests.training.tiny import CONFIG, RECIPE, write_clip
 from vs_vrt import checkpoint
 from vs_vrt.errors import ArgumentError, CheckpointError, OutOfMemory, VrtError
 from vs_vrt.restorer import build
-from vs_vrt.tasks import COMPACT
+from vs_vrt.task import TaskRow
+from vs_vrt.tasks import COMPACT, VRT_COMPACT
 from vs_vrt.training import loop
 from vs_vrt.training import run as module
 from vs_vrt.training.files import claimed
@@ -79,10 +80,11 @@ def test_other_footage_is_another_run(data: Path, tmp_path: Path) -> None:
         train(run_of(write_clip(tmp_path / "other", size=96), tmp_path / "run", iterations=5), Event())
 
 
-def test_fine_tuning_begins_with_the_bundled_weights(data: Path, tmp_path: Path) -> None:
-    bundled = checkpoint.BUNDLED / COMPACT.checkpoint
+@pytest.mark.parametrize("row", [COMPACT, VRT_COMPACT], ids=lambda row: row.model)  # one's recipe is lent its flow
+def test_fine_tuning_begins_with_the_bundled_weights(data: Path, tmp_path: Path, row: TaskRow) -> None:
+    bundled = checkpoint.BUNDLED / row.checkpoint
     for start in ("published", str(bundled)):
-        network, digest = begin(run_of(data, tmp_path, start=start), COMPACT)
+        network, digest = begin(run_of(data, tmp_path, start=start), row)
         assert len(digest) == 64
         tensors = load_file(bundled)
         assert all(torch.equal(tensors[key].float(), value) for key, value in network.named_parameters())
