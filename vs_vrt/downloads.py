@@ -1,7 +1,6 @@
 """Fetches checkpoints into the user's cache folder, and vouches for what lies there."""
 
 import contextlib
-import hashlib
 import os
 import re
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from vs_vrt.errors import CheckpointError
-from vs_vrt.state_dict import is_web_page, key_hash, read
+from vs_vrt.state_dict import is_web_page, key_hash, read, sha256_of
 from vs_vrt.task import TaskRow
 
 TRIES = 3
@@ -147,8 +146,7 @@ def objection(row: TaskRow, file: Path) -> str:
     noted = re.findall(r"^[0-9a-f]{64}\b", note.read_text(errors="replace")) if note.is_file() else []
     if is_web_page(file):
         return "a web page came instead"
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = sha256_of(file)
     if not digest.startswith(row.sha256):
         return f"its sha256 begins with {digest[:8]}, not with {row.sha256[:8]}"
     if noted and noted[0] != digest:

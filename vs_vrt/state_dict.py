@@ -66,6 +66,12 @@ def read(path: Path) -> dict[str, "Tensor"]:
     return tensors
 
 
+def sha256_of(path: Path) -> str:
+    """Of what is in a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_web_page(path: Path) -> bool:
     """Whether the file is what servers send in place of a file."""
     try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import vapoursynth as vs
 
 from vs_vrt.checkpoint import locate
 from vs_vrt.errors import CheckpointError
+from vs_vrt.state_dict import sha256_of
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
@@ -28,7 +28,7 @@ class Network:
     def identity(self) -> dict[str, Any]:
         """What the figures belong to."""
         windows = {"length": self.row.length, "overlap": self.row.overlap}
-        return windows | {"weights": sha256(self.weights.read_bytes()).hexdigest()}
+        return windows | {"weights": sha256_of(self.weights)}
 
     def restore(self, frames: Frames, case: Case) -> Iterator[Frame]:
         """The frames as a script gets them, with the defaults of `core.vrt.Restore`."""

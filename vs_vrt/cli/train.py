@@ -71,9 +71,8 @@ def train(
             checkpointing=checkpointing,
         )
         with interruptible() as asked:
-            finished = train_run(run, asked)
-    if not finished:
-        raise typer.Exit(INTERRUPTED)
+            if not train_run(run, asked):
+                raise typer.Exit(INTERRUPTED)
 
 
 @contextmanager

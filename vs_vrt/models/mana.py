@@ -57,9 +57,11 @@ class NonLocalAttention(nn.Module):
         each = [None] * FRAMES if moments is None else moments.unbind(0)
         query = self.phi(self.normalise(frames[CENTRE], each[CENTRE]))
         recalled = self.recall(query)  # first: its scores are large, and so is what is found
+        still = query.detach()
+        loss = F.l1_loss(still, self.recall(still) if torch.is_grad_enabled() else recalled)
         normal = (self.normalise(*pair) for pair in zip(frames, each, strict=True))
         found = torch.cat([self.search(query, frame, self.g(frame)) for frame in normal], dim=1)
-        return self.W_z(found) + frames[CENTRE] + self.W_z1(recalled), self.recall_loss(query.detach())
+        return self.W_z(found) + frames[CENTRE] + self.W_z1(recalled), loss
 
     def normalise(self, frame: Tensor, moments: Tensor | None) -> Tensor:
         """`(b c h w), (2 g) -> (b c h w)`: by means and variances of groups of channels."""
@@ -104,10 +106,6 @@ class NonLocalAttention(nn.Module):
         dx = position % width - torch.arange(width, device=device)
         down, across = (torch.exp(-0.5 * (d / self.std) ** 2) for d in (dy, dx))
         return rearrange(down[:, :, None] * across[:, None, :], "n r w -> n (r w)")
-
-    def recall_loss(self, query: Tensor) -> Tensor:
-        """`(b d h w) -> ()`: how far what the memory gives is from the queries."""
-        return F.l1_loss(query, self.recall(query))
 
     def recall(self, query: Tensor) -> Tensor:
         """`(b d h w) -> (b d h w)`: attention of every position to the slots of the memory."""

@@ -1,6 +1,5 @@
 """Files of a run: each is there whole or not at all."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,12 +9,6 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from vs_vrt.errors import ArgumentError
-
-
-def sha256_of(path: Path) -> str:
-    """Of what is in a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

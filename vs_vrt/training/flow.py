@@ -8,8 +8,8 @@ from torch import nn
 from vs_vrt.checkpoint import load, locate
 from vs_vrt.models.spynet import SpyNet
 from vs_vrt.restorer import build
+from vs_vrt.state_dict import sha256_of
 from vs_vrt.tasks import COMPACT
-from vs_vrt.training.files import sha256_of
 
 
 @cache
@@ -30,6 +30,4 @@ def lend_flow(network: nn.Module) -> str:
 
 def flow_of(network: nn.Module) -> SpyNet:
     """The flow network inside another."""
-    flow = network.get_submodule("spynet")
-    assert isinstance(flow, SpyNet)
-    return flow
+    return next(module for module in network.modules() if isinstance(module, SpyNet))

@@ -9,7 +9,8 @@ from vs_vrt.models.blocks import RecurrentNetwork
 from vs_vrt.models.mana import MANA
 from vs_vrt.models.network import Network
 from vs_vrt.models.realbasicvsr import RealBasicVSR
-from vs_vrt.models.spynet import LEVELS, SpyNet
+from vs_vrt.models.spynet import LEVELS
+from vs_vrt.training.flow import flow_of
 from vs_vrt.training.losses import charbonnier, photometric
 from vs_vrt.training.recipe import Learns
 
@@ -57,7 +58,7 @@ class Objective(nn.Module):
         At every level of the pyramid by itself (in SpyNet's paper they learn one after another): through the finest
         one alone, the coarse ones learn next to nothing.
         """
-        flow = next(module for module in self.network.modules() if isinstance(module, SpyNet))
+        flow = flow_of(self.network)
         same = inputs.shape[-2:] == truth.shape[-2:]
         seen, clean = (self.small(video) for video in (inputs, truth if same else inputs))
         scales = [2**i for i in range(LEVELS) if 2 * 2**i <= min(seen.shape[-2:])]  # two pixels at least, to bend

@@ -18,12 +18,12 @@ from vs_vrt.engine import memory_errors
 from vs_vrt.errors import ArgumentError, CheckpointError
 from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
-from vs_vrt.state_dict import read, read_header
+from vs_vrt.state_dict import read, read_header, sha256_of
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import COMPACT, TASKS, UNTRAINED
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.degradations import DEGRADATIONS
-from vs_vrt.training.files import claimed, sha256_of
+from vs_vrt.training.files import claimed
 from vs_vrt.training.flow import lend_flow
 from vs_vrt.training.footage import MEMORY_SHARE, Footage
 from vs_vrt.training.initial import initialise
@@ -158,9 +158,8 @@ def begin(run: Run, row: TaskRow) -> tuple[Network, str]:
     network = build(row)
     recipe = recipe_of(row)
     initialise(network, run.seed, recipe.picture)
-    lent = f", flow of {lend_flow(network)}" if recipe.lent_flow else ""
     if run.start is None:
-        return network, f"scratch{lent}"
+        return network, f"scratch, flow of {lend_flow(network)}" if recipe.lent_flow else "scratch"
     with in_words_of_the_command():
         path = checkpoint.obtain(row, checkpoint.locate(row, None if run.start == PUBLISHED else run.start))
     checkpoint.load(network, path, row, remedy=lambda owners, *_: f"--model {owners[0].model if owners else 'NAME'}")
