@@ -96,11 +96,21 @@ def test_what_knows_how_things_move_learns_more_slowly_than_all_else(model: str,
 def test_mana_restores_the_frame_in_the_middle(footage: Footage, tmp_path: Path) -> None:
     run = trainer("mana", footage, tmp_path, replace(short("mana"), phases=short("mana").phases[2:]))
     inputs, truth = run.batches(0)
-    _, restored = Objective(run.model, 0.0)(inputs, truth, "all")
+    _, restored = Objective(run.model, run.recipe)(inputs, truth, "all")
     given, true = in_place_of(restored, inputs, truth)
     assert restored.shape == given.shape == true.shape == (1, 1, 3, 64, 64)
     assert torch.equal(true, truth[:, 3:4])
     run.validate()
+
+
+def test_a_steady_recipe_charges_for_changes_too() -> None:
+    truth = torch.zeros(1, 2, 3, 4, 4)
+    restored = torch.cat([truth[:, :1] + 0.1, truth[:, :1] - 0.1], dim=1)
+    recipe = replace(short("vrt-reds-6"), epsilon=0.0)
+    objectives = (Objective(reduced("basicvsr"), replace(recipe, steady=steady)) for steady in (0.0, 0.5))
+    alone, both = (float(objective.picture_loss(restored, truth)) for objective in objectives)
+    assert abs(alone - 0.1) < 1e-6
+    assert abs(both - (0.1 + 0.5 * 0.2)) < 1e-6
 
 
 def test_interpolation_learns_the_frame_between(footage: Footage, tmp_path: Path) -> None:
@@ -133,7 +143,7 @@ def test_recomputation_takes_less_memory_for_the_same_gradients(model: str, foot
     peaks = []
     for network in networks:
         with Peak() as peak:
-            loss, _ = Objective(network, recipe.epsilon)(inputs, truth, "all")
+            loss, _ = Objective(network, recipe)(inputs, truth, "all")
             loss.backward()
         peaks.append(peak.bytes)
     gradients = [dict(network.named_parameters()) for network in networks]

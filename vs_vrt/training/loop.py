@@ -67,7 +67,7 @@ class Trainer:
         if place.checkpointing:
             recompute(self.model)
         self.optimiser = Optimiser(self.model, self.recipe)
-        self.objective: nn.Module = Objective(self.model, self.recipe.epsilon)
+        self.objective: nn.Module = Objective(self.model, self.recipe)
         if batches.ranks > 1:
             # What a phase leaves alone has no gradients to share.
             self.objective = DistributedDataParallel(self.objective, find_unused_parameters=True)

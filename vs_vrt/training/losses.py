@@ -13,6 +13,11 @@ def charbonnier(a: Tensor, b: Tensor, epsilon: float = 1e-6) -> Tensor:
     return torch.sqrt((a - b) ** 2 + epsilon**2).mean()
 
 
+def flicker(a: Tensor, b: Tensor, epsilon: float = 1e-6) -> Tensor:
+    """`(b t c h w), (b t c h w) -> ()`: how far changes from frame to frame differ; errors that stay cost nothing."""
+    return charbonnier(a[:, 1:] - a[:, :-1], b[:, 1:] - b[:, :-1], epsilon)
+
+
 def photometric(reference: Tensor, neighbour: Tensor, flow: Tensor, smoothness: float = 0.001) -> Tensor:
     """`(b 3 h w), (b 3 h w), (b 2 h w) -> ()`: how badly the warped neighbour matches, plus a price on bent flow.
 

@@ -11,8 +11,8 @@ from vs_vrt.models.network import Network
 from vs_vrt.models.realbasicvsr import RealBasicVSR
 from vs_vrt.models.spynet import LEVELS
 from vs_vrt.training.flow import flow_of
-from vs_vrt.training.losses import charbonnier, photometric
-from vs_vrt.training.recipe import Learns
+from vs_vrt.training.losses import charbonnier, flicker, photometric
+from vs_vrt.training.recipe import Learns, Recipe
 
 
 class Objective(nn.Module):
@@ -21,9 +21,9 @@ class Objective(nn.Module):
     Where flow or a part of MANA learns alone, nothing is restored. MANA restores the frames in the middle.
     """
 
-    def __init__(self, network: Network, epsilon: float) -> None:
+    def __init__(self, network: Network, recipe: Recipe) -> None:
         super().__init__()
-        self.network, self.epsilon = network, epsilon
+        self.network, self.recipe = network, recipe
 
     def forward(self, inputs: Tensor, truth: Tensor, learns: Learns) -> tuple[Tensor, Tensor | None]:
         if learns == "flow":
@@ -39,8 +39,15 @@ class Objective(nn.Module):
             restored, extra = self.restore_cleaned(self.network, inputs, truth)
         else:
             restored, extra = self.network(inputs), None
-        loss = charbonnier(restored.float(), middle(truth, restored.shape[1]), self.epsilon)
+        loss = self.picture_loss(restored.float(), middle(truth, restored.shape[1]))
         return loss if extra is None else loss + extra.to(loss), restored.detach()
+
+    def picture_loss(self, restored: Tensor, truth: Tensor) -> Tensor:
+        """`(b t 3 h w), (b t 3 h w) -> ()`: of the pictures and, where the recipe weighs them, of their changes."""
+        loss = charbonnier(restored, truth, self.recipe.epsilon)
+        if self.recipe.steady == 0:
+            return loss
+        return loss + self.recipe.steady * flicker(restored, truth, self.recipe.epsilon)
 
     def restore_cleaned(self, network: RealBasicVSR, inputs: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """`(b t 3 h w), (b t 3 (h 4) (w 4)) -> (b t 3 (h 4) (w 4)), ()`: restored, and the loss of cleaned frames.
@@ -49,7 +56,7 @@ class Objective(nn.Module):
         """
         cleaned = network.clean(inputs)
         small = F.avg_pool2d(flat(truth), truth.shape[-1] // inputs.shape[-1])
-        return network.basicvsr(cleaned), charbonnier(flat(cleaned).float(), small, self.epsilon)
+        return network.basicvsr(cleaned), charbonnier(flat(cleaned).float(), small, self.recipe.epsilon)
 
     def flow_loss(self, inputs: Tensor, truth: Tensor) -> Tensor:
         """`(b t c h w), (b t 3 h' w') -> ()`: how badly neighbours match when warped, in both directions.

@@ -50,6 +50,7 @@ class Recipe:
     flow_rate: float = 1.0  # of the flow network, or of attention, beside all else: as a share of the rate
     alone_rate: float = 1e-3  # of Adam, where they learn alone; it falls to zero along half a cosine
     epsilon: float = 1e-6  # of the Charbonnier loss, in 0..1; 0 makes it L1
+    steady: float = 0.0  # weight of the same loss of changes from frame to frame
     picture: float = 0.1  # share of the usual weights that the layer begins with which makes the picture
     gradient_norm: float | None = None  # longer gradients are shortened
     ema: float = 0.999
