@@ -1,9 +1,12 @@
 """What a run has to tell: its losses iteration by iteration, and now and then how good it is."""
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from statistics import mean, median
 from typing import NamedTuple
+
+HOPELESS = 100  # losses in a row that are no numbers
 
 
 class Iteration(NamedTuple):
@@ -32,6 +35,11 @@ class Journal:
         """Of the last iterations: the mean loss, and the median gain: one clip that lacks nothing has no bounds."""
         losses, gains = zip(*self.iterations[-count:], strict=True)
         return f"loss {mean(losses):.5f}, {median(gains):+.2f} dB"
+
+    def lost(self) -> bool:
+        """Whether nothing has been learned for so long that nothing will be."""
+        last = self.iterations[-HOPELESS:]
+        return len(last) == HOPELESS and not any(math.isfinite(each.loss) for each in last)
 
     def log(self) -> str:
         """Comma-separated, with a header: a line for each iteration."""

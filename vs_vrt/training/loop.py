@@ -88,6 +88,9 @@ class Trainer:
             # One process asked to stop stops all, after the same iteration.
             loss, given, restored, stops = means((loss, given, restored, asked.is_set()), self.place.device)
             self.journal.iterations.append(Iteration(loss, 10 * math.log10(given / restored)))
+            if self.journal.lost():
+                slower = f"--rate {self.recipe.learning_rate / 4:.1g} --out NEW"
+                raise ArgumentError(f"no loss is a number any more; `{slower}`")
             if self.batches.rank == 0:
                 self.report(stops > 0)
             if stops:
