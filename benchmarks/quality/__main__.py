@@ -49,7 +49,7 @@ def main(
     refuse(not found, f"such clip in {folder}", "another `FOLDER` or `--clip`")
     refuse(frames is not None and frames < 1, f"clip of {frames} frames", "`--frames 8`")
     for path in found:
-        jobs = [job for job in classic + own if path.stem.startswith(job.case.clips)]
+        jobs = [job for job in classic + own if path in job.case.of(clips(folder))]
         for line in measure_clip(path, jobs, store, frames):
             typer.echo(line)
     write(store)

@@ -1,8 +1,9 @@
 """What is done to clean frames, and against which classic methods its undoing is measured."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -30,7 +31,11 @@ class Case:
     methods: tuple[classic.Method, ...]  # the first one is what gains are counted from
     reach: int = 0
     arguments: Mapping[str, Any] = MappingProxyType({})  # of Restore
-    clips: tuple[str, ...] = ("",)  # what names of its clips begin with
+    clips: tuple[str, ...] = ("",)  # what names of its clips begin with, where there are such
+
+    def of(self, clips: Sequence[Path]) -> list[Path]:
+        """Those that it is measured on."""
+        return [path for path in clips if path.stem.startswith(self.clips)] or list(clips)
 
     def truth(self, clean: Frames) -> Frames:
         """The frames that the input is to become."""

@@ -27,7 +27,7 @@ class Job:
     @property
     def name(self) -> str:
         """What columns of tables are called."""
-        return self.subject.row.model if isinstance(self.subject, Network) else self.subject.name
+        return self.subject.name
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import vapoursynth as vs
 
 from vs_vrt.checkpoint import locate
@@ -12,6 +13,7 @@ from vs_vrt.errors import CheckpointError
 from vs_vrt.state_dict import sha256_of
 from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
+from vs_vrt.training.loop import WEIGHTS
 
 from .cases import Case
 from .clips import Frame, Frames, frames_of, source
@@ -23,12 +25,14 @@ class Network:
 
     row: TaskRow
     weights: Path
+    name: str  # what columns of tables are called
 
     @property
     def identity(self) -> dict[str, Any]:
         """What the figures belong to."""
         windows = {"length": self.row.length, "overlap": self.row.overlap}
-        return windows | {"weights": sha256_of(self.weights)}
+        device = {"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+        return windows | device | {"weights": sha256_of(self.weights)}
 
     def restore(self, frames: Frames, case: Case) -> Iterator[Frame]:
         """The frames as a script gets them, with the defaults of `core.vrt.Restore`."""
@@ -51,5 +55,10 @@ def networks(task: str, model: str | None = None, weights: Path | None = None) -
                 raise
             continue
         if path.is_file():
-            found.append(Network(row, path))
+            found.append(Network(row, path, row.model if weights is None else f"{row.model}+{label(path)}"))
     return found
+
+
+def label(weights: Path) -> str:
+    """What a file of one's own is called: `run` for `run/weights.safetensors`, as training calls all of them that."""
+    return weights.resolve().parent.name if weights.name == WEIGHTS else weights.stem

@@ -1,6 +1,7 @@
 """The parts of the protocol, each against something that is known."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("cv2", reason="needs the extra `benchmarks`")
 
-from benchmarks.quality import cases, classic, ffmpeg, measure, pictures, report, scores, store
+from benchmarks.quality import cases, classic, ffmpeg, measure, networks, pictures, report, scores, store
 from benchmarks.quality.clips import Frames
 from vs_vrt import metrics
 from vs_vrt.video import write_png
@@ -59,6 +60,24 @@ def test_blur_is_the_mean_of_five_frames_around_the_truth() -> None:
     deblur = next(case for case in cases.CASES if case.name == "deblur")
     assert [int(frame.max()) for frame in deblur.degrade(clean)] == [40, 42]
     assert [int(frame.max()) for frame in deblur.truth(clean)] == [50, 60]
+
+
+def test_a_case_has_its_clips_or_else_all(tmp_path: Path) -> None:
+    deblur = next(case for case in cases.CASES if case.name == "deblur")
+    parkour, other = tmp_path / "davis_parkour", tmp_path / "other.mkv"
+    assert deblur.of([other, parkour]) == [parkour]
+    assert deblur.of([other]) == [other]
+    assert cases.CASES[0].of([other, parkour]) == [other, parkour]
+
+
+def test_a_file_of_ones_own_stands_beside_the_one_in_the_wheel(tmp_path: Path) -> None:
+    bundled = networks.networks("sr4", "basicvsr-compact")
+    (tmp_path / "run").mkdir()
+    run, other = tmp_path / "run" / "weights.safetensors", tmp_path / "mine.safetensors"
+    for path in (run, other):
+        shutil.copy(bundled[0].weights, path)
+    names = [networks.networks("sr4", "basicvsr-compact", path)[0].name for path in (run, other)]
+    assert [bundled[0].name, *names] == ["basicvsr-compact", "basicvsr-compact+run", "basicvsr-compact+mine"]
 
 
 def test_compression_takes_detail_and_keeps_colours() -> None:
