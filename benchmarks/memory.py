@@ -33,7 +33,7 @@ from rich.table import Table
 from benchmarks.networks import in_fresh_process
 from vs_vrt.cost import TERMS, Windows, frames_seen, network_bytes, terms
 from vs_vrt.task import Footprint, TaskRow
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import TASKS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,8 +42,7 @@ type How = Literal["measured", "traced"]
 type Size = tuple[int, int, int]  # frames that a window restores, height, width
 
 # One row for each network; 004, 006 and 007 of VRT, for instance, are networks of others.
-ROWS = (*UNTRAINED, *TASKS)
-NETWORKS = tuple({row.keys: row for row in reversed(ROWS)}.values())[::-1]
+NETWORKS = tuple({row.keys: row for row in reversed(TASKS)}.values())[::-1]
 # The heap gives back at once what is freed, and keeps in one arena what it does not.
 MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
@@ -246,7 +245,7 @@ def find(row: TaskRow) -> list[dict[str, Any]]:
 
 def row_of(model: str) -> TaskRow:
     """The row of that model."""
-    return next(row for row in ROWS if row.model == model)
+    return next(row for row in TASKS if row.model == model)
 
 
 def weight_bytes(model: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import TASKS
 
 # A module may import from its own layer and from the layers below; a name stands for all modules under it.
 LAYERS = [
@@ -49,7 +49,7 @@ LIGHT = (
     *("vs_vrt", "errors", "task", "tasks", "published", "checkpoint", "downloads", "state_dict", "windows", "tiling"),
     *("cost", "memory", "engine", "filters"),
 )
-ARCHITECTURES = {f"vs_vrt.models.{row.architecture.split(':')[0]}" for row in (*UNTRAINED, *TASKS)}
+ARCHITECTURES = {f"vs_vrt.models.{row.architecture.split(':')[0]}" for row in TASKS}
 # Networks that have another one inside.
 PARTS = {"vs_vrt.models.realbasicvsr": {"vs_vrt.models.basicvsr"}}
 

@@ -16,19 +16,18 @@ from vs_vrt.memory import GIB, Plan, plan_windows, smaller
 from vs_vrt.models import blocks
 from vs_vrt.restorer import build
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import TASKS
 from vs_vrt.tiling import Tiles, layouts
 
-ALL = (*UNTRAINED, *TASKS)
-NETWORKS = {row.keys: row for row in reversed(ALL)}.values()
-each_row = pytest.mark.parametrize("row", ALL, ids=lambda row: f"{row.task}-{row.model}")
+NETWORKS = {row.keys: row for row in reversed(TASKS)}.values()
+each_row = pytest.mark.parametrize("row", TASKS, ids=lambda row: f"{row.task}-{row.model}")
 each_network = pytest.mark.parametrize("row", NETWORKS, ids=lambda row: row.model)
 SIZES = ((1, 1), (64, 64), (257, 900), (640, 480), (1920, 1080), (3840, 2160), (7680, 4320))
 MACHINES = (("cuda", 16, 8), ("cuda", 64, 24), ("cuda", 256, 80), ("cpu", 4, 4))
 RECORDS = json.loads((ROOT / "benchmarks" / "results" / "memory-cpu.json").read_text())
 HEAP = 16 << 20  # bytes that a process may keep for small tensors, which no network of a real size is measured by
 COMPACT = TASKS[0]
-ROWS = {row.model: row for row in ALL}
+ROWS = {row.model: row for row in TASKS}
 
 
 def planned(

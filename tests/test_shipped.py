@@ -73,7 +73,13 @@ SPOILED: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "deblur": (lambda clean: clean.unfold(0, 5, 1).mean(-1), 2),
 }
 # What a frame gains at least from its neighbours, in dB.
-GAINS = {"basicvsr-compact": 0.5, "vrt-compact": 0.3, "denoise-compact": 3.0, "deblur-compact": 5.0}
+GAINS = {
+    "basicvsr-compact": 0.5,
+    "vrt-compact": 0.3,
+    "mana-compact": 0.3,
+    "denoise-compact": 3.0,
+    "deblur-compact": 5.0,
+}
 
 
 @pytest.mark.parametrize("row", BUNDLED, ids=lambda row: row.model)

@@ -16,19 +16,18 @@ from vs_vrt.ops.blending import EXPOSURES, blended
 from vs_vrt.restorer import build
 from vs_vrt.state_dict import DISTANCES, key_hash
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import TASKS
 
-ALL = (*UNTRAINED, *TASKS)
-each_row = pytest.mark.parametrize("row", ALL, ids=lambda row: f"{row.task}-{row.model}")
+each_row = pytest.mark.parametrize("row", TASKS, ids=lambda row: f"{row.task}-{row.model}")
 
 
 def test_a_task_and_a_model_name_one_row() -> None:
-    names = [(row.task, row.model) for row in ALL]
+    names = [(row.task, row.model) for row in TASKS]
     assert len(set(names)) == len(names)
 
 
 def test_no_two_rows_share_a_file() -> None:
-    assert len({row.checkpoint for row in ALL}) == len(ALL)
+    assert len({row.checkpoint for row in TASKS}) == len(TASKS)
 
 
 def test_what_is_bundled_stands_first_in_its_task() -> None:
@@ -52,10 +51,8 @@ def test_the_wheel_stays_small() -> None:
     assert sum(sizes) <= 20_000_000
 
 
-def test_what_is_not_trained_yet_waits_outside_the_table() -> None:
-    """And what is bundled is in the package."""
-    assert [row.model for row in TASKS if row.bundled and not (BUNDLED / row.checkpoint).is_file()] == []
-    assert [row.model for row in UNTRAINED if not row.bundled or (BUNDLED / row.checkpoint).is_file()] == []
+def test_the_wheel_has_what_the_table_says() -> None:
+    assert {path.name for path in BUNDLED.glob("*.safetensors")} == {row.checkpoint for row in TASKS if row.bundled}
 
 
 @each_row
@@ -86,7 +83,7 @@ PUBLISHED = {
 
 
 # Rows whose files have the same keys share a network, and building it takes its time.
-@pytest.mark.parametrize("row", {row.keys: row for row in reversed(ALL)}.values(), ids=lambda row: row.model)
+@pytest.mark.parametrize("row", {row.keys: row for row in reversed(TASKS)}.values(), ids=lambda row: row.model)
 def test_the_network_has_the_keys_and_shapes_of_its_checkpoint(row: TaskRow) -> None:
     with torch.device("meta"):
         network = build(row)
@@ -98,8 +95,8 @@ def test_the_network_has_the_keys_and_shapes_of_its_checkpoint(row: TaskRow) -> 
 
 
 def test_rows_whose_files_have_the_same_keys_share_a_network() -> None:
-    networks = {(row.keys, row.architecture, tuple(row.config.items())) for row in ALL}
-    assert len(networks) == len({row.keys for row in ALL})
+    networks = {(row.keys, row.architecture, tuple(row.config.items())) for row in TASKS}
+    assert len(networks) == len({row.keys for row in TASKS})
 
 
 @each_row
@@ -147,7 +144,7 @@ def test_tiles_keep_to_the_grid_of_the_network(row: TaskRow) -> None:
 
 @pytest.mark.parametrize("exposure", [3, 5])
 def test_a_preview_sees_enough_frames_to_tell_whether_they_are_blended(exposure: int) -> None:
-    row = next(row for row in ALL if row.architecture.endswith("BasicVSRHalf"))
+    row = next(row for row in TASKS if row.architecture.endswith("BasicVSRHalf"))
     frames = 2 * min(row.preview, row.overlap) + 1
     clean = footage(frames + exposure - 1, speed=3.0)
     assert blended(tensor(means(clean, exposure)))[0, EXPOSURES.index(exposure)] == 1

@@ -1,7 +1,4 @@
-"""TASKS: every network that can be asked for. Data, no logic; of a task, what is bundled comes first.
-
-UNTRAINED: networks that join it, in front, once their checkpoints lie in vs_vrt/weights.
-"""
+"""TASKS: every network that can be asked for. Data, no logic; of a task, what is bundled comes first."""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -58,7 +55,7 @@ MANA_COMPACT = replace(
     config=MappingProxyType(
         {"in_channels": 64, "encoder_nblocks": 3, "decoder_nblocks": 8, "half_channels": 32, "tail_channels": 16}
     ),
-    suits=f"{BICUBIC}; large motion, {SMALL}",
+    suits=f"{BICUBIC}; attention to all pixels in place of flow, small but slow",
     checkpoint="mana-compact.safetensors",
     bundled=True,
     size=0,
@@ -96,6 +93,4 @@ DEBLUR_COMPACT = replace(
     memory=Footprint(weights=1_289_676, pixel=403, frame_pixel=69),
     keys="95854e0a941c3eb15517b50d456dc6a03b46b22a1fc257bfc9c957781e628c45",
 )
-UNTRAINED = (MANA_COMPACT,)
-
-TASKS = (COMPACT, VRT_COMPACT, DENOISE_COMPACT, DEBLUR_COMPACT, *PUBLISHED)
+TASKS = (COMPACT, VRT_COMPACT, MANA_COMPACT, DENOISE_COMPACT, DEBLUR_COMPACT, *PUBLISHED)

@@ -3,22 +3,15 @@
 from pathlib import Path
 
 import pytest
-from vs_vrt.filters import restore
 from vs_vrt.filters.arguments import Arguments
 from vs_vrt.filters.restore import choose_row, choose_task, is_here
 
 from vs_vrt.errors import ArgumentError
 from vs_vrt.models.basicsr_keys import FILES
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import TASKS
 
-COMPLETE = (TASKS[0], *UNTRAINED, *TASKS[1:])  # as the table is to be
-ROWS = {row.model: row for row in COMPLETE}
-
-
-@pytest.fixture(autouse=True)
-def _all_checkpoints_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore, "TASKS", COMPLETE)
+ROWS = {row.model: row for row in TASKS}
 
 
 def chosen(**values: str) -> str:
@@ -67,7 +60,7 @@ def test_the_row_of_a_call(values: dict[str, str], model: str) -> None:
     assert chosen(**values) == model
 
 
-@pytest.mark.parametrize("row", COMPLETE, ids=lambda row: row.model)
+@pytest.mark.parametrize("row", TASKS, ids=lambda row: row.model)
 def test_every_row_can_be_named(row: TaskRow) -> None:
     assert chosen(task=row.task, model=row.model) == row.model
     assert chosen(task=row.task, weights=row.checkpoint) == row.model
@@ -102,7 +95,7 @@ def test_a_model_that_the_task_does_not_have(values: dict[str, str], text: str) 
 def test_what_is_cached_changes_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VS_VRT_HOME", str(tmp_path))
     before = [chosen(**values) for values, _ in CALLS]
-    for row in COMPLETE:
+    for row in TASKS:
         (tmp_path / row.checkpoint).touch()
     assert [chosen(**values) for values, _ in CALLS] == before
 

@@ -12,7 +12,7 @@ from tests.golden_vectors import error, fill, is_constant, load, seeded
 from vs_vrt.models.network import Network, Place, Statistics
 from vs_vrt.restorer import build
 from vs_vrt.task import SpyNetConfig, TaskRow
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import TASKS
 
 TINY_VRT = {"depths": (2,) * 7 + (1,), "embed_dims": (8,) * 8, "num_heads": (2,) * 8, "indep_reconsts": ()}
 TINY_VRT |= {"window_size": (2, 4, 4), "deformable_groups": 2, "tail_channels": 4, "flow": SpyNetConfig(kernel=3)}
@@ -32,7 +32,7 @@ TINY: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
 }
 FILTERS = ("denoise-compact",)
 each_architecture = pytest.mark.parametrize("model", TINY)
-ROWS = {row.model: row for row in (*UNTRAINED, *TASKS)}
+ROWS = {row.model: row for row in TASKS}
 
 
 def tiny(model: str) -> tuple[TaskRow, Network, Tensor]:

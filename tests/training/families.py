@@ -8,7 +8,7 @@ import torch
 from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
 from vs_vrt.task import SpyNetConfig
-from vs_vrt.tasks import TASKS, UNTRAINED
+from vs_vrt.tasks import TASKS
 from vs_vrt.training.initial import initialise
 from vs_vrt.training.recipe import Phase, Recipe
 from vs_vrt.training.recipes import RECIPES
@@ -36,7 +36,7 @@ CROPS = {"denoise-compact": (64, 64), "deblur-compact": (64, 64)}  # else weight
 
 def reduced(model: str) -> Network:
     """The model's network, made small."""
-    row = next(row for row in (*TASKS, *UNTRAINED) if row.model == model)
+    row = next(row for row in TASKS if row.model == model)
     torch.manual_seed(0)  # some parameters begin as their constructor draws them
     network = build(replace(row, config=CONFIGS[model]))
     initialise(network, 0)

@@ -142,8 +142,11 @@ VRT_COMPACT = replace(
     COMPACT,
     batch=1,
     num_frames=6,
-    muon_rate=0.005,
-    phases=(Phase(iterations=1_600, learns="all but flow"), Phase(iterations=900)),
+    learning_rate=5e-4,
+    muon_rate=0.002,
+    picture=0.01,
+    steady=0.5,  # it learns detail from neighbours long before it learns to draw the same from all of them
+    phases=(Phase(iterations=4_000, learns="all but flow"), Phase(iterations=2_500)),
     lent_flow=True,
 )
 MANA_COMPACT = replace(
@@ -151,7 +154,9 @@ MANA_COMPACT = replace(
     batch=1,
     num_frames=9,  # three have three on either side
     crop=(32, 32),  # attention between all pixels: the cost of a step grows with the square of their number
-    muon_rate=0.003,
+    learning_rate=5e-4,
+    muon_rate=0.002,
+    picture=0.01,
     phases=(
         Phase(iterations=1_000, learns="attention", num_frames=7, pan=24),
         Phase(iterations=2_500, learns="all but memory", pan=24),

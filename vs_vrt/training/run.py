@@ -20,7 +20,7 @@ from vs_vrt.models.network import Network
 from vs_vrt.restorer import build
 from vs_vrt.state_dict import read, read_header, sha256_of
 from vs_vrt.task import TaskRow
-from vs_vrt.tasks import COMPACT, TASKS, UNTRAINED
+from vs_vrt.tasks import COMPACT, TASKS
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.degradations import DEGRADATIONS
 from vs_vrt.training.files import claimed
@@ -36,6 +36,7 @@ from vs_vrt.training.validation import SEED, Validation
 
 log = logging.getLogger(__name__)
 PUBLISHED = "published"
+MAKERS = 8  # threads at most, each of which holds some batches that a GPU is to learn from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def trainer(run: Run, row: TaskRow, recipe: Recipe, process: Process) -> Trainer
     place = Place(folder=run.out, device=process.device, bf16=run.precision == "bf16", checkpointing=run.checkpointing)
     if process.rank == 0:
         say_what(row, recipe, network, place, unseen is not footage)
-    makers = 1 if process.device.type == "cpu" else max(1, (os.cpu_count() or 1) // process.ranks)
+    makers = 1 if process.device.type == "cpu" else max(1, min(MAKERS, (os.cpu_count() or 1) // process.ranks))
     batches = Batches(footage=footage, recipe=recipe, rank=process.rank, ranks=process.ranks, makers=makers)
     return Trainer(network, batches, place, Validation(unseen, recipe), facts)
 
@@ -118,7 +119,7 @@ def model_of(start: str | None) -> str:
 
 def row_of(model: str) -> TaskRow:
     """The row of the task table. Raises `ArgumentError`."""
-    rows = {row.model: row for row in (*TASKS, *UNTRAINED)}
+    rows = {row.model: row for row in TASKS}
     if model not in rows:
         raise ArgumentError(f"unknown model {model!r}; " + ", ".join(f"`--model {known}`" for known in rows))
     return rows[model]
