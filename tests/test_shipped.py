@@ -75,7 +75,7 @@ SPOILED: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
 # What a frame gains at least from its neighbours, in dB.
 GAINS = {
     "basicvsr-compact": 0.5,
-    "vrt-compact": 0.3,
+    "vrt-compact": 0.5,
     "mana-compact": 0.3,
     "denoise-compact": 3.0,
     "deblur-compact": 5.0,
