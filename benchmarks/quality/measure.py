@@ -66,6 +66,9 @@ def measure_clip(path: Path, jobs: Sequence[Job], store: Store, limit: int | Non
     motion = Motion(clean)
     degraded: dict[str, Frames] = {}
     for job in jobs:
+        if len(clean) <= 2 * job.case.reach:
+            yield f"{job.case.name}, {path.stem}: left out, as it takes {2 * job.case.reach + 1} frames"
+            continue
         yield f"{job.case.name}, {path.stem}: {job.name}"
         if job.case.name not in degraded:
             degraded = {job.case.name: job.case.degrade(clean)}

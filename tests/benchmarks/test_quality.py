@@ -247,6 +247,13 @@ def test_a_clip_is_measured_once(footage: Path, tmp_path: Path, case: str, metho
     assert np.array_equal(kept.frame(chosen.name, "butterfly", "truth", 3), moving(7)[3])  # type: ignore[arg-type]
 
 
+def test_a_clip_that_is_too_short_is_left_out(footage: Path, tmp_path: Path) -> None:
+    kept = store.Store(tmp_path / "work")
+    jobs = [measure.Job(cases.CASES[-1], cases.CASES[-1].methods[0])]
+    assert list(measure.measure_clip(footage, jobs, kept, 4)) == ["deblur, butterfly: left out, as it takes 5 frames"]
+    assert kept.results() == []
+
+
 def test_crops_are_where_methods_differ_and_where_the_network_is_behind(tmp_path: Path) -> None:
     kept = store.Store(tmp_path)
     truth = np.full((256, 384, 3), 100, np.uint8)

@@ -89,6 +89,8 @@ class Trainer:
             loss, given, restored, stops = means((loss, given, restored, asked.is_set()), self.place.device)
             self.journal.iterations.append(Iteration(loss, 10 * math.log10(given / restored)))
             if self.journal.lost():
+                if self.batches.rank == 0:
+                    self.save()
                 slower = f"--rate {self.recipe.learning_rate / 4:.1g} --out NEW"
                 raise ArgumentError(f"no loss is a number any more; `{slower}`")
             if self.batches.rank == 0:

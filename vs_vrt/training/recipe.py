@@ -119,7 +119,7 @@ class Recipe:
         return replace(self, phases=self.phases[-1:]).faster(FINE_TUNING)
 
     def faster(self, factor: float) -> "Recipe":
-        """The same run with its rates times `factor`."""
+        """The same run with its rates times `factor`, but for those of flow and attention alone."""
         return replace(self, learning_rate=factor * self.learning_rate, muon_rate=factor * self.muon_rate)
 
     def agrees(self, other: "Recipe", iterations: int) -> bool:
