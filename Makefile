@@ -27,7 +27,7 @@ lint: .venv/dev ## format, style and types
 	@$(IN_VENV) ruff format --check .
 	@$(IN_VENV) ruff check .
 	@$(IN_VENV) mypy
-	@$(IN_VENV) clang-format --dry-run -Werror $(wildcard native/plugin/*.cpp native/plugin/*.h)
+	@$(IN_VENV) clang-format --dry-run -Werror $(wildcard native/*/*.cpp native/*/*.h)
 
 gpu-check: .venv/dev ## the tests that need a CUDA GPU
 	@$(IN_VENV) pytest -q -m cuda

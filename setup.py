@@ -1,4 +1,4 @@
-"""Builds the native plugin and puts it where VapourSynth finds it; all metadata is in pyproject.toml."""
+"""Builds the native plugin, where VapourSynth finds it, and the CPU kernels; all metadata is in pyproject.toml."""
 
 import shutil
 import sys
@@ -25,7 +25,7 @@ class BuildPlugin(build_ext):
         return str(Path(*fullname.split("."))) + SUFFIX
 
     def get_export_symbols(self, _: Extension) -> list[str]:
-        """The plugin's entry point is exported in its source; it has no PyInit function."""
+        """Entry points are exported in their sources; there is no PyInit function."""
         return []
 
     def run(self) -> None:
@@ -34,14 +34,15 @@ class BuildPlugin(build_ext):
         super().run()
 
     def copy_extensions_to_source(self) -> None:
-        """An editable install: VapourSynth looks in its own folder only, so the library is copied there."""
-        folder = installed_folder()
-        write_manifest(folder)
+        """An editable install: libraries are copied to where a wheel's would be."""
+        write_manifest(installed() / FOLDER)
         for extension in self.extensions:
-            built = Path(self.build_lib) / self.get_ext_filename(extension.name)
+            name = self.get_ext_filename(extension.name)
+            target = installed() / name
+            target.parent.mkdir(parents=True, exist_ok=True)
             # Under a new name first: a running process keeps the library it has loaded.
-            shutil.copy2(built, folder / "libvrt.new")
-            (folder / "libvrt.new").replace(folder / built.name)
+            shutil.copy2(Path(self.build_lib) / name, target.with_suffix(".new"))
+            target.with_suffix(".new").replace(target)
 
     def get_output_mapping(self) -> dict[str, str]:
         """Nothing of the build belongs into the source tree."""
@@ -67,9 +68,9 @@ def write_manifest(folder: Path) -> None:
     (folder / "manifest.vs").write_text(MANIFEST)
 
 
-def installed_folder() -> Path:
-    """Where VapourSynth scans for plugins; an isolated build still answers for the Python it builds for."""
-    return Path(sysconfig.get_path("purelib")) / FOLDER
+def installed() -> Path:
+    """Where packages are; an isolated build still answers for the Python it builds for."""
+    return Path(sysconfig.get_path("purelib"))
 
 
 def version_macros() -> list[tuple[str, str]]:
@@ -79,8 +80,21 @@ def version_macros() -> list[tuple[str, str]]:
     return [("VRT_VERSION", f'"{version}"'), ("VRT_VERSION_MAJOR", major), ("VRT_VERSION_MINOR", minor)]
 
 
+WINDOWS = sys.platform == "win32"
+FLAGS = ["/std:c++17", "/O2"] if WINDOWS else ["-std=c++17", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"]
+# Products and sums may be one instruction; nothing looks at errno or at floating-point traps.
+FAST = ["/fp:contract"] if WINDOWS else ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
+
 setup(
     ext_modules=[
+        Extension(
+            "vs_vrt_cpu.kernels",
+            sorted(str(path) for path in Path("native/cpu").glob("*.cpp")),
+            depends=sorted(str(path) for path in Path("native/cpu").glob("*.h")),
+            language="c++",
+            extra_compile_args=FLAGS + FAST,
+            extra_link_args=["-pthread"] if sys.platform == "linux" else [],
+        ),
         Extension(
             "vapoursynth.plugins.vrt.libvrt",
             sorted(str(path) for path in Path("native/plugin").glob("*.cpp")),
@@ -88,12 +102,10 @@ setup(
             include_dirs=["native/plugin"],
             define_macros=version_macros(),
             language="c++",
-            extra_compile_args=["/std:c++17"]
-            if sys.platform == "win32"
-            else ["-std=c++17", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            extra_compile_args=FLAGS,
             # The core may close plugins; code that threads still run must stay mapped.
             extra_link_args=["-Wl,-z,nodelete"] if sys.platform == "linux" else [],
-        )
+        ),
     ],
     cmdclass={"build_ext": BuildPlugin, "bdist_wheel": PlatformWheel},
 )

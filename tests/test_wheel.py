@@ -45,6 +45,7 @@ def expected_files() -> set[str]:
     return {
         f"{PLUGIN}/libvrt.so",
         f"{PLUGIN}/manifest.vs",
+        "vs_vrt_cpu/kernels.so",
         *(path.relative_to(ROOT).as_posix() for path in package + weights),
         *(f"vs_vrt/filters/{path.name}" for path in (ROOT / "filters").glob("*.py")),
         *(f"{DIST_INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt")),

@@ -40,6 +40,7 @@ def loop(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) 
     return out
 
 
+@pytest.mark.usefixtures("_each_way")
 @pytest.mark.parametrize(
     ("channels", "groups", "deform_groups", "size"),
     [(4, 1, 1, (4, 5)), (4, 2, 4, (3, 4)), (6, 3, 2, (5, 1)), (4, 1, 2, (1, 1))],
@@ -57,6 +58,7 @@ def test_equals_the_definition(
     assert error(deform_conv(x, offset, mask, weight, bias).double(), expected) < 1e-5
 
 
+@pytest.mark.usefixtures("_each_way")
 @pytest.mark.parametrize("case", range(6))
 def test_golden(case: int) -> None:
     tensors, _ = load("comp_deform_conv2d_torchvision014")
@@ -69,6 +71,7 @@ def test_golden(case: int) -> None:
     assert error(deform_conv(x, offset, None, weight, **options), plain) < component_tolerance(plain)
 
 
+@pytest.mark.usefixtures("_each_way")
 def test_without_offsets_it_is_a_convolution() -> None:
     x, weight = torch.randn(1, 4, 6, 7), torch.randn(8, 4, 3, 3)
     found = deform_conv(x, torch.zeros(1, 36, 6, 7), torch.ones(1, 18, 6, 7), weight)

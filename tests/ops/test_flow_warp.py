@@ -27,14 +27,17 @@ def loop_warp(x: Tensor, flow: Tensor, padding: str) -> Tensor:
     return out
 
 
+@pytest.mark.usefixtures("_each_way")
 @pytest.mark.parametrize("padding", ["zeros", "border"])
 @pytest.mark.parametrize("size", [(7, 9), (1, 5), (4, 1), (1, 1)])
-def test_equals_the_definition(padding: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("channels", [1, 3, 19])
+def test_equals_the_definition(padding: str, size: tuple[int, int], channels: int) -> None:
     torch.manual_seed(0)
-    x, flow = torch.randn(2, 3, *size), 4 * torch.randn(2, 2, *size)
+    x, flow = torch.randn(2, channels, *size), 4 * torch.randn(2, 2, *size)
     assert error(flow_warp(x, flow, padding).double(), loop_warp(x, flow, padding)) < 1e-5  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("_each_way")
 @pytest.mark.parametrize("padding", ["zeros", "border"])
 def test_golden(padding: str) -> None:
     tensors, _ = load("comp_flow_warp")
@@ -43,12 +46,25 @@ def test_golden(padding: str) -> None:
     assert error(warped, tensors[f"bilinear_{padding}"]) < 2e-5
 
 
+@pytest.mark.usefixtures("_each_way")
 def test_golden_of_a_single_row() -> None:
     tensors, _ = load("comp_flow_warp")
     flow = rearrange(tensors["flow_h1"], "b h w c -> b c h w")
     assert error(flow_warp(tensors["x_h1"], flow), tensors["bilinear_zeros_h1"]) < 2e-5
 
 
+@pytest.mark.usefixtures("_each_way")
+def test_what_is_no_number_spoils_its_surroundings_alone() -> None:
+    x, flow = torch.rand(1, 2, 4, 5), torch.full((1, 2, 4, 5), 0.25)
+    expected = flow_warp(x, flow)
+    x[0, 0, 0, 0], flow[0, 0, 2, 3], flow[0, 1, 3, 1] = math.nan, math.nan, 1e30
+    expected[0, 0, 0, 0], expected[0, :, 2, 3], expected[0, :, 3, 1] = 0, 0, 0
+    found = flow_warp(x, flow)
+    found[0, 0, 0, 0], found[0, :, 2, 3] = 0, 0  # whatever they are
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_each_way")
 def test_positive_dx_reads_to_the_right() -> None:
     x = torch.arange(5.0).expand(1, 1, 3, 5)
     flow = torch.zeros(1, 2, 3, 5)

@@ -1,9 +1,13 @@
 """Modulated deformable convolution: each tap of the kernel reads where an offset points, weighted by a mask."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
+
+from vs_vrt import cpu
 
 COLUMN_BYTES = 32 << 20  # of the sampled taps that are held at once
 
@@ -37,12 +41,29 @@ def deform_conv(
         or (mask is not None and mask.shape != (b, taps * deform_groups, height, width))
     ):
         raise ValueError(f"offset {tuple(offset.shape)} does not fit {tuple(x.shape)} and {tuple(weight.shape)}")
-    kernel = rearrange(weight, "(n o) c i j -> n o (c i j)", n=c // weight.shape[1])
-    result = x.new_empty(b, weight.shape[0], height, width)
-    step = max(1, COLUMN_BYTES // (4 * b * c * taps * width))
-    for start in range(0, height, step):
-        rows = slice(start, min(start + step, height))
-        columns = _sample(x, offset[:, :, rows], start, weight.shape[2:], stride, padding, dilation)
+    fast = cpu.applies(x, offset, mask, weight, bias)
+    convolve = _convolve_by_kernel if fast else deform_conv_reference
+    return convolve(x, offset, mask, weight, bias, stride=stride, padding=padding, dilation=dilation)
+
+
+def deform_conv_reference(
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 1,
+    dilation: int = 1,
+) -> Tensor:
+    """`(b c h w), (b (g k 2) h' w'), (b (g k) h' w'), (o c/n i j), (o) -> (b o h' w')`: the same in plain torch."""
+    taps, width = weight.shape[2] * weight.shape[3], offset.shape[-1]
+    kernel = rearrange(weight, "(n o) c i j -> n o (c i j)", n=x.shape[1] // weight.shape[1])
+    result = x.new_empty(x.shape[0], weight.shape[0], *offset.shape[-2:])
+    for band in _bands(x, offset, taps):
+        rows = slice(band.start, band.stop)
+        columns = _sample(x, offset[:, :, rows], band.start, weight.shape[2:], stride, padding, dilation)
         if mask is not None:
             columns.mul_(rearrange(mask[:, :, rows], "b (g k) h w -> b g 1 k h w", k=taps))
         columns = rearrange(columns, "b g c k h w -> b (g c) k (h w)")
@@ -50,6 +71,40 @@ def deform_conv(
         part = torch.matmul(kernel.to(columns.dtype), columns)
         result[:, :, rows] = rearrange(part, "b n o (h w) -> b (n o) h w", w=width).to(x.dtype)
     return result if bias is None else result + bias[:, None, None].to(x.dtype)
+
+
+def _convolve_by_kernel(
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: int,
+    padding: int,
+    dilation: int,
+) -> Tensor:
+    """As `deform_conv`, channels last: what is read by the kernel in native/cpu, products by torch."""
+    taps, width = weight.shape[2] * weight.shape[3], offset.shape[-1]
+    kernel = rearrange(weight, "(n o) c i j -> n (i j c) o", n=x.shape[1] // weight.shape[1])
+    result = x.new_empty(x.shape[0], *offset.shape[-2:], weight.shape[0])
+    geometry = weight.shape[2], weight.shape[3], stride, padding, dilation
+    x = x.contiguous(memory_format=torch.channels_last)
+    for band in _bands(x, offset, taps):
+        columns = cpu.deform_columns(x, offset, mask, band, geometry)
+        columns = rearrange(columns, "b p (k n c) -> b n p (k c)", k=taps, n=len(kernel))
+        part = torch.matmul(columns, kernel)
+        result[:, band.start : band.stop] = rearrange(part, "b n (h w) o -> b h w (n o)", w=width)
+    if bias is not None:
+        result += bias
+    return rearrange(result, "b h w o -> b o h w")
+
+
+def _bands(x: Tensor, offset: Tensor, taps: int) -> Iterator[range]:
+    """Rows of the output that are computed at once."""
+    height, width = offset.shape[-2:]
+    step = max(1, COLUMN_BYTES // (4 * x.shape[0] * x.shape[1] * taps * width))
+    return (range(start, min(start + step, height)) for start in range(0, height, step))
 
 
 def _sample(

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vs_vrt import cpu
+
 
 def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "zeros") -> Tensor:
     """`(b c h w), (b 2 h w) -> (b c h w)`: out[y, x] = in[y + dy, x + dx], bilinear.
@@ -14,7 +16,15 @@ def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "ze
     edge pixel (`border`). Raises `ValueError` where the two sizes differ: a silent broadcast would be a wrong picture.
     Source: SPyNet (arXiv 1611.00850), section 3.1.
     """
-    column, row = _positions(x, flow)
+    check(x, flow)
+    if cpu.applies(x, flow):
+        return cpu.flow_warp(x, flow, padding == "border")
+    return flow_warp_reference(x, flow, padding)
+
+
+def flow_warp_reference(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "zeros") -> Tensor:
+    """`(b c h w), (b 2 h w) -> (b c h w)`: the same in plain torch."""
+    column, row = _positions(flow)
     return _sample(x, column, row, "bilinear", padding)
 
 
@@ -25,16 +35,22 @@ def flow_warp_nearest4(x: Tensor, flow: Tensor) -> Tensor:
     has one pixel twice. Raises `ValueError` where the sizes differ. Source: VRT (arXiv 2201.12288), parallel warping
     of images.
     """
-    column, row = _positions(x, flow)
+    check(x, flow)
+    column, row = _positions(flow)
     corners = [(px, py) for px in (column.floor(), column.ceil()) for py in (row.floor(), row.ceil())]
     return torch.cat([_sample(x, px, py, "nearest", "zeros") for px, py in corners], dim=1)
 
 
-def _positions(x: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """`(b h w), (b h w)`: the column and row in `x` that each pixel reads, in float32 or wider."""
+def check(x: Tensor, flow: Tensor) -> None:
+    """Raises `ValueError` where the sizes differ."""
     b, _, h, w = x.shape
     if flow.shape != (b, 2, h, w):
         raise ValueError(f"flow {tuple(flow.shape)} does not fit an image {tuple(x.shape)}; `give (b 2 h w)`")
+
+
+def _positions(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """`(b 2 h w) -> (b h w), (b h w)`: the column and row that each pixel reads, in float32 or wider."""
+    h, w = flow.shape[-2:]
     flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
     column = torch.arange(w, device=flow.device, dtype=flow.dtype)
     row = torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]

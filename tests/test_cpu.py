@@ -1,0 +1,70 @@
+"""When the CPU's kernels compute, and when plain torch does. What they compute is tested with their operations."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from vs_vrt import cpu
+from vs_vrt.ops import flow_warp as module
+from vs_vrt.ops.deform_conv import deform_conv
+from vs_vrt.ops.flow_warp import flow_warp
+
+X, FLOW = torch.rand(2, 5, 9, 11), 3 * torch.randn(2, 2, 9, 11)
+
+
+@pytest.fixture
+def _no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(cpu, "FOLDER", "vs_vrt_nowhere")
+    cpu.library.cache_clear()
+    yield
+    cpu.library.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_library")
+def test_without_the_library_torch_computes_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = [flow_warp(X, FLOW) for _ in range(2)]
+    assert torch.equal(found[0], module.flow_warp_reference(X, FLOW))
+    said = [record.message.split(" (")[0] for record in caplog.records]
+    assert said == ["vrt: the CPU kernels cannot be loaded"]
+
+
+def test_they_compute_float32_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cpu.applies(X, FLOW, None)
+    assert not cpu.applies(X.double(), FLOW)
+    assert not cpu.applies(X.half(), FLOW)
+    learning = X.clone().requires_grad_()
+    assert not cpu.applies(learning, FLOW)
+    with torch.no_grad():
+        assert cpu.applies(learning, FLOW)
+    monkeypatch.setenv("VS_VRT_KERNELS", "off")
+    assert not cpu.applies(X, FLOW)
+
+
+def test_gradients_pass() -> None:
+    learning = X.clone().requires_grad_()
+    flow_warp(learning, FLOW).sum().backward()
+    assert learning.grad is not None
+    assert float(learning.grad.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("threads", [2, 3, 40])
+def test_the_number_of_threads_changes_no_byte(threads: int) -> None:
+    offset, mask, weight = 2 * torch.randn(2, 18 * 5, 9, 11), torch.rand(2, 9 * 5, 9, 11), torch.randn(4, 5, 3, 3)
+    alone = flow_warp(X, FLOW), deform_conv(X, offset, mask, weight)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        together = flow_warp(X, FLOW), deform_conv(X, offset, mask, weight)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_odd_strides_are_read_as_they_are_meant() -> None:
+    wide = torch.rand(2, 9, 11, 5).permute(0, 3, 1, 2)[..., ::2]
+    flow = 3 * torch.randn(2, 6, 9, 4).permute(0, 3, 2, 1)[:, ::2]
+    expected = module.flow_warp_reference(wide, flow)
+    torch.testing.assert_close(flow_warp(wide, flow), expected, rtol=0, atol=1e-5)
