@@ -32,12 +32,18 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
-def applies(*tensors: Tensor | None) -> bool:
-    """Whether a kernel may compute this: float32 on the CPU, with no gradients to keep, and not switched off."""
+def computes(*tensors: Tensor | None) -> bool:
+    """Whether this is float32 on the CPU, with no gradients to keep, and fast ways are not switched off."""
     given = [each for each in tensors if each is not None]
     fits = all(each.device.type == "cpu" and each.dtype is torch.float32 for each in given)
     learns = torch.is_grad_enabled() and any(each.requires_grad for each in given)
-    return fits and not learns and os.environ.get("VS_VRT_KERNELS") != "off" and library() is not None
+    narrows = torch.is_autocast_enabled("cpu")
+    return fits and not learns and not narrows and os.environ.get("VS_VRT_KERNELS") != "off"
+
+
+def applies(*tensors: Tensor | None) -> bool:
+    """Whether a kernel of the library may compute this."""
+    return computes(*tensors) and library() is not None
 
 
 def flow_warp(x: Tensor, flow: Tensor, border: bool) -> Tensor:

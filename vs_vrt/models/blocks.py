@@ -12,12 +12,20 @@ from torch import Tensor, nn
 from vs_vrt.models.network import Network, Place, Statistics
 from vs_vrt.models.spynet import CHUNK_PIXELS, SpyNet, crop_coarse
 from vs_vrt.ops.flow_warp import flow_warp
+from vs_vrt.ops.linear import linear
 
 SCALE = 4  # of the tail: two steps of x2
 HALF = 2  # of that of networks that keep the size: one step
 HALO = 2  # rows of its input that a row of its output looks beyond its own: 1 + 1/2 + 1/4 + 1/4
 BAND_ROWS = 64  # at least, or the halo costs too much
 BAND_BYTES = 24 << 20  # of one full-size feature map: allocators hand larger ones out page by page
+
+
+class Linear(nn.Linear):
+    """`(... c) -> (... o)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:

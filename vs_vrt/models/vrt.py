@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from vs_vrt.models.blocks import lrelu, offset_network
+from vs_vrt.models.blocks import Linear, lrelu, offset_network
 from vs_vrt.models.network import Network, Place, Statistics
 from vs_vrt.models.spynet import SpyNet, crop_coarse
 from vs_vrt.ops.deform_conv import deform_conv
@@ -64,9 +64,9 @@ class GEGLU(nn.Module):
 
     def __init__(self, channels: int, hidden: int, out_channels: int) -> None:
         super().__init__()
-        self.fc11 = nn.Linear(channels, hidden)
-        self.fc12 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, out_channels)
+        self.fc11 = Linear(channels, hidden)
+        self.fc12 = Linear(channels, hidden)
+        self.fc2 = Linear(hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc11(x)) * self.fc12(x))  # type: ignore[no-any-return]
@@ -87,11 +87,11 @@ class WindowAttention(nn.Module):
         rows = (2 * window[0] - 1) * (2 * window[1] - 1) * (2 * window[2] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.zeros(rows, num_heads))
         self.register_buffer("relative_position_index", relative_position_index(window))
-        self.qkv_self = nn.Linear(dim, 3 * dim)
+        self.qkv_self = Linear(dim, 3 * dim)
         if mutual:
             self.register_buffer("position_bias", sine_position_encoding(window[1], window[2], dim))
-            self.qkv_mut = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(2 * dim if mutual else dim, dim)
+            self.qkv_mut = Linear(dim, 3 * dim)
+        self.proj = Linear(2 * dim if mutual else dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         n = x.shape[1]
@@ -161,7 +161,7 @@ class RTMSA(nn.Module):
     def __init__(self, dim: int, depth: int, num_heads: int, window: Size) -> None:
         super().__init__()
         self.residual_group = TMSAG(dim, depth, num_heads, window, mutual=False)
-        self.linear = nn.Linear(dim, dim)
+        self.linear = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.linear(self.residual_group(x))  # type: ignore[no-any-return]
@@ -201,7 +201,7 @@ class Resample(nn.ModuleDict):
         inner = {"none": channels, "down": 4 * in_channels, "up": in_channels // 4, "channels": in_channels}[kind]
         super().__init__({"1": nn.LayerNorm(inner)})
         if kind != "none":
-            self["2"] = nn.Linear(inner, channels)
+            self["2"] = Linear(inner, channels)
         self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
@@ -229,9 +229,9 @@ class Stage(nn.Module):
         self.reshape = Resample(kind, config.embed_dims[max(index - 1, 0)], dim)
         mutual = int(depth * MUTUAL_SHARE)
         self.residual_group1 = TMSAG(dim, mutual, heads, (2, *window[1:]), mutual=True)
-        self.linear1 = nn.Linear(dim, dim)
+        self.linear1 = Linear(dim, dim)
         self.residual_group2 = TMSAG(dim, depth - mutual, heads, window, mutual=False)
-        self.linear2 = nn.Linear(dim, dim)
+        self.linear2 = Linear(dim, dim)
         if config.pa_frames:
             neighbours = config.pa_frames // 2
             self.pa_deform = FlowGuidedDeformConv(dim, neighbours, config.deformable_groups, MAX_RESIDUE / scale)
@@ -294,7 +294,7 @@ class VRT(Network):
             window = (1, *config.window_size[1:]) if i in config.indep_reconsts else config.window_size
             self.stage8.append(RTMSA(dims[i], config.depths[i], config.num_heads[i], window))
         self.norm = nn.LayerNorm(dims[-1])
-        self.conv_after_body = nn.Linear(dims[-1], dims[0])
+        self.conv_after_body = Linear(dims[-1], dims[0])
         if not warps:
             self.linear_fuse = nn.Conv2d(dims[0] * config.num_frames, tail, 1)
             self.conv_last: nn.Module = nn.Conv2d(tail, 3, 7)

@@ -8,6 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from vs_vrt import cpu
+from vs_vrt.ops.linear import linear
 
 COLUMN_BYTES = 32 << 20  # of the sampled taps that are held at once
 
@@ -84,17 +85,17 @@ def _convolve_by_kernel(
     padding: int,
     dilation: int,
 ) -> Tensor:
-    """As `deform_conv`, channels last: what is read by the kernel in native/cpu, products by torch."""
+    """As `deform_conv`, channels last: what is read by the kernel in native/cpu."""
     taps, width = weight.shape[2] * weight.shape[3], offset.shape[-1]
-    kernel = rearrange(weight, "(n o) c i j -> n (i j c) o", n=x.shape[1] // weight.shape[1])
+    kernels = rearrange(weight, "(n o) c i j -> n o (i j c)", n=x.shape[1] // weight.shape[1])
     result = x.new_empty(x.shape[0], *offset.shape[-2:], weight.shape[0])
     geometry = weight.shape[2], weight.shape[3], stride, padding, dilation
     x = x.contiguous(memory_format=torch.channels_last)
     for band in _bands(x, offset, taps):
         columns = cpu.deform_columns(x, offset, mask, band, geometry)
-        columns = rearrange(columns, "b p (k n c) -> b n p (k c)", k=taps, n=len(kernel))
-        part = torch.matmul(columns, kernel)
-        result[:, band.start : band.stop] = rearrange(part, "b n (h w) o -> b h w (n o)", w=width)
+        shares = rearrange(columns, "b p (k n c) -> n b p (k c)", k=taps, n=len(kernels))
+        part = torch.cat([linear(share, kernel) for share, kernel in zip(shares, kernels, strict=True)], dim=2)
+        result[:, band.start : band.stop] = rearrange(part, "b (h w) o -> b h w o", w=width)
     if bias is not None:
         result += bias
     return rearrange(result, "b h w o -> b o h w")

@@ -11,7 +11,7 @@ from torch import Tensor
 type Size = tuple[int, int, int]  # along t, h, w
 
 MASKED = -100.0  # what the published networks add to the score of two tokens that are no neighbours
-TOKENS = 1 << 15  # of the windows that are attended to at once: more is no faster, and their projections are large
+TOKENS = 1 << 13  # of the windows that are attended to at once: glibc gives what is larger than 32 MB back each time
 
 
 def fit_window(size: Size, window: Size, shift: Size) -> tuple[Size, Size]:
