@@ -37,8 +37,7 @@ def computes(*tensors: Tensor | None) -> bool:
     given = [each for each in tensors if each is not None]
     fits = all(each.device.type == "cpu" and each.dtype is torch.float32 for each in given)
     learns = torch.is_grad_enabled() and any(each.requires_grad for each in given)
-    narrows = torch.is_autocast_enabled("cpu")
-    return fits and not learns and not narrows and os.environ.get("VS_VRT_KERNELS") != "off"
+    return fits and not learns and os.environ.get("VS_VRT_KERNELS") != "off"
 
 
 def applies(*tensors: Tensor | None) -> bool:
