@@ -14,6 +14,9 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 FOLDER = "vs_vrt_cpu"  # beside the package, as an editable install builds nothing into the source tree
+SHARE = (
+    1 << 21
+)  # values at least that a thread makes: torch's own threads go on spinning for a while where it would run
 NAME = {"win32": "kernels.dll", "darwin": "kernels.dylib"}.get(sys.platform, "kernels.so")
 
 
@@ -49,7 +52,7 @@ def flow_warp(x: Tensor, flow: Tensor, border: bool) -> Tensor:
     """`(b c h w), (b 2 h w) -> (b c h w)`, channels last. Source: native/cpu/flow_warp.cpp."""
     x, flow = x.contiguous(memory_format=torch.channels_last), flow.contiguous()
     out = torch.empty_like(x)
-    loaded().vrt_flow_warp(sizes(*x.shape), address(x), address(flow), border, address(out), torch.get_num_threads())
+    loaded().vrt_flow_warp(sizes(*x.shape), address(x), address(flow), border, address(out), threads(out))
     return out
 
 
@@ -66,7 +69,7 @@ def deform_columns(x: Tensor, offset: Tensor, mask: Tensor | None, rows: range, 
     out = torch.empty(b, len(rows) * width, taps * c)
     shape = sizes(b, c, h, w, groups, height, width, *geometry, rows.start, len(rows))
     pointers = (address(each) for each in (x, offset, mask, out))
-    loaded().vrt_deform_columns(shape, *pointers, torch.get_num_threads())
+    loaded().vrt_deform_columns(shape, *pointers, threads(out))
     return out
 
 
@@ -75,6 +78,11 @@ def loaded() -> ctypes.CDLL:
     found = library()
     assert found is not None
     return found
+
+
+def threads(out: Tensor) -> int:
+    """That make a tensor: as many as torch may use, or fewer where it is small."""
+    return max(1, min(torch.get_num_threads(), out.numel() // SHARE))
 
 
 def sizes(*values: int) -> ctypes.Array[ctypes.c_int64]:
