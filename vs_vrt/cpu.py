@@ -14,9 +14,7 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 FOLDER = "vs_vrt_cpu"  # beside the package, as an editable install builds nothing into the source tree
-SHARE = (
-    1 << 21
-)  # values at least that a thread makes: torch's own threads go on spinning for a while where it would run
+SHARE = 1 << 21  # values at least that a thread makes: torch's own threads spin for a while where it would run
 NAME = {"win32": "kernels.dll", "darwin": "kernels.dylib"}.get(sys.platform, "kernels.so")
 
 

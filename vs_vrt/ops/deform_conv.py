@@ -90,7 +90,8 @@ def _convolve_by_kernel(
     kernels = rearrange(weight, "(n o) c i j -> n o (i j c)", n=x.shape[1] // weight.shape[1])
     result = x.new_empty(x.shape[0], *offset.shape[-2:], weight.shape[0])
     geometry = weight.shape[2], weight.shape[3], stride, padding, dilation
-    x = x.contiguous(memory_format=torch.channels_last)
+    x, offset = x.contiguous(memory_format=torch.channels_last), offset.contiguous()
+    mask = None if mask is None else mask.contiguous()
     for band in _bands(x, offset, taps):
         columns = cpu.deform_columns(x, offset, mask, band, geometry)
         shares = rearrange(columns, "b p (k n c) -> n b p (k c)", k=taps, n=len(kernels))
