@@ -48,7 +48,8 @@ def main(
     refuse(model is not None and not own, f"checkpoint for model {model!r}", "`--weights FILE`, or another `--model`")
     refuse(not found, f"such clip in {folder}", "another `FOLDER` or `--clip`")
     refuse(frames is not None and frames < 1, f"clip of {frames} frames", "`--frames 8`")
-    jobs = {path: [job for job in classic + own if path in job.case.of(clips(folder))] for path in found}
+    everything = clips(folder)
+    jobs = {path: [job for job in classic + own if path in job.case.of(everything)] for path in found}
     refuse(not any(jobs.values()), "method for these clips", "another `--clip`, or `--task`")
     for path in found:
         for line in measure_clip(path, jobs[path], store, frames):
