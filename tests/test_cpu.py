@@ -31,10 +31,11 @@ def test_without_the_library_torch_computes_and_says_so_once(caplog: pytest.LogC
     assert said == ["vrt: the CPU kernels cannot be loaded"]
 
 
-def test_they_compute_float32_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_compute_floats_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cpu.applies(X, FLOW, None)
     assert not cpu.applies(X.double(), FLOW)
-    assert not cpu.applies(X.half(), FLOW)
+    assert cpu.applies(X.bfloat16(), FLOW)
+    assert not cpu.computes(X.bfloat16())
     learning = X.clone().requires_grad_()
     assert not cpu.applies(learning, FLOW)
     with torch.no_grad():

@@ -48,6 +48,7 @@ def expected_files() -> set[str]:
         "vs_vrt_cpu/kernels.so",
         *(path.relative_to(ROOT).as_posix() for path in package + weights),
         *(f"vs_vrt/filters/{path.name}" for path in (ROOT / "filters").glob("*.py")),
+        *(f"vs_vrt/kernels/{path.name}" for path in (ROOT / "native" / "kernels").iterdir() if path.is_file()),
         *(f"{DIST_INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt")),
         f"{DIST_INFO}/licenses/LICENSE",
     }

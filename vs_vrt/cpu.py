@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "vs_vrt_cpu"  # beside the package, as an editable install builds nothing into the source tree
 SHARE = 1 << 21  # values at least that a thread makes: torch's own threads spin for a while where it would run
+FORMATS = torch.float32, torch.bfloat16, torch.float16
 NAME = {"win32": "kernels.dll", "darwin": "kernels.dylib"}.get(sys.platform, "kernels.so")
 
 
@@ -33,31 +35,32 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
-def computes(*tensors: Tensor | None) -> bool:
-    """Whether this is float32 on the CPU, with no gradients to keep, and fast ways are not switched off."""
+def computes(*tensors: Tensor | None, formats: Sequence[torch.dtype] = (torch.float32,)) -> bool:
+    """Whether this is on the CPU, of these formats, with no gradients to keep, and fast ways are not switched off."""
     given = [each for each in tensors if each is not None]
-    fits = all(each.device.type == "cpu" and each.dtype is torch.float32 for each in given)
+    fits = all(each.device.type == "cpu" and each.dtype in formats for each in given)
     learns = torch.is_grad_enabled() and any(each.requires_grad for each in given)
     return fits and not learns and os.environ.get("VS_VRT_KERNELS") != "off"
 
 
 def applies(*tensors: Tensor | None) -> bool:
-    """Whether a kernel of the library may compute this."""
-    return computes(*tensors) and library() is not None
+    """Whether a kernel of the library may compute this; it does so in float32."""
+    return computes(*tensors, formats=FORMATS) and library() is not None
 
 
 def flow_warp(x: Tensor, flow: Tensor, border: bool) -> Tensor:
     """`(b c h w), (b 2 h w) -> (b c h w)`, channels last. Source: native/cpu/flow_warp.cpp."""
-    x, flow = x.contiguous(memory_format=torch.channels_last), flow.contiguous()
-    out = torch.empty_like(x)
-    loaded().vrt_flow_warp(sizes(*x.shape), address(x), address(flow), border, address(out), threads(out))
-    return out
+    wide, flow = x.float().contiguous(memory_format=torch.channels_last), flow.float().contiguous()
+    out = torch.empty_like(wide)
+    loaded().vrt_flow_warp(sizes(*wide.shape), address(wide), address(flow), border, address(out), threads(out))
+    return out.to(x.dtype)
 
 
 def deform_columns(x: Tensor, offset: Tensor, mask: Tensor | None, rows: range, geometry: tuple[int, ...]) -> Tensor:
     """`(b c h w), (b (g k 2) h' w'), (b (g k) h' w') -> (b (r w') (k c))`: what the rows `rows` of the output read.
 
-    `geometry` is height and width of the kernel, stride, padding and dilation. Source: native/cpu/deform_conv.cpp.
+    All are float32. `geometry` is height and width of the kernel, stride, padding and dilation.
+    Source: native/cpu/deform_conv.cpp.
     """
     x, offset = x.contiguous(memory_format=torch.channels_last), offset.contiguous()
     mask = None if mask is None else mask.contiguous()

@@ -9,6 +9,7 @@ from torch import Tensor
 from tests.golden_vectors import component, component_tolerance, error, fill, key_hash, load, shapes, tolerance
 from vs_vrt.models import basicvsr_plusplus, blocks
 from vs_vrt.models.basicvsr_plusplus import BasicVSRPlusPlus, BasicVSRPlusPlusConfig, SecondOrderDeformableAlignment
+from vs_vrt.ops import deform_warp
 
 CONFIGS = {
     "basicvsrpp_mm_c16b2_sr4": BasicVSRPlusPlusConfig(mid_channels=16, num_blocks=2),
@@ -157,17 +158,17 @@ def test_any_size_and_a_single_frame(is_low_res_input: bool, shape: tuple[int, .
 
 
 def test_flows_and_offsets_are_float32_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    deform_conv, flow_warp, types = basicvsr_plusplus.deform_conv, basicvsr_plusplus.flow_warp, set()
+    deform_conv, flow_warp, types = deform_warp.deform_conv, basicvsr_plusplus.flow_warp, set()
 
-    def align(x: Tensor, offset: Tensor, *rest: Tensor) -> Tensor:
+    def align(x: Tensor, offset: Tensor, *rest: Tensor, padding: int) -> Tensor:
         types.add(offset.dtype)
-        return deform_conv(x, offset, *rest)
+        return deform_conv(x, offset, *rest, padding=padding)
 
     def warp(x: Tensor, flow: Tensor) -> Tensor:
         types.add(flow.dtype)
         return flow_warp(x, flow)
 
-    monkeypatch.setattr(basicvsr_plusplus, "deform_conv", align)
+    monkeypatch.setattr(deform_warp, "deform_conv", align)
     monkeypatch.setattr(basicvsr_plusplus, "flow_warp", warp)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         restored = small(False)(torch.rand(1, 3, 3, 8, 12))

@@ -32,6 +32,7 @@ from vs_vrt.models.vrt import (
     WindowAttention,
     compose_flows,
 )
+from vs_vrt.ops import deform_warp
 
 GOLDEN = (
     "vrt_small_vfi_pa0",
@@ -294,17 +295,17 @@ def test_small_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch
 
 def test_flows_and_offsets_stay_float32_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.dtype] = []
-    deform, warp = vrt.deform_conv, vrt.flow_warp
+    deform, warp = deform_warp.deform_conv, vrt.flow_warp
 
-    def watch_offset(x: Tensor, offset: Tensor, *rest: Tensor) -> Tensor:
+    def watch_offset(x: Tensor, offset: Tensor, *rest: Tensor, padding: int) -> Tensor:
         seen.append(offset.dtype)
-        return deform(x, offset, *rest)
+        return deform(x, offset, *rest, padding=padding)
 
     def watch_flow(x: Tensor, flow: Tensor) -> Tensor:
         seen.append(flow.dtype)
         return warp(x, flow)
 
-    monkeypatch.setattr(vrt, "deform_conv", watch_offset)
+    monkeypatch.setattr(deform_warp, "deform_conv", watch_offset)
     monkeypatch.setattr(vrt, "flow_warp", watch_flow)
     tensors, metadata = load("vrt_small_up2_pa2")
     model = fill(VRT(VRTConfig(**config(metadata))), metadata)

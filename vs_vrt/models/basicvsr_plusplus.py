@@ -18,7 +18,7 @@ from vs_vrt.models.blocks import (
 )
 from vs_vrt.models.network import Statistics
 from vs_vrt.models.spynet import SpyNet
-from vs_vrt.ops.deform_conv import deform_conv
+from vs_vrt.ops.deform_warp import deform_warp
 from vs_vrt.ops.flow_warp import flow_warp
 from vs_vrt.task import SPYNET, SpyNetConfig
 
@@ -123,17 +123,11 @@ class SecondOrderDeformableAlignment(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, deform_groups: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
-        self.offset_channels = 18 * deform_groups
         self.conv_offset = offset_network(3 * out_channels + 4, out_channels, deform_groups)
 
     def forward(self, x: Tensor, condition: Tensor, flow: Tensor, far: Tensor) -> Tensor:  # type: ignore[override]
         found = self.conv_offset(torch.cat([condition, flow, far], dim=1))
-        # Offsets are (dy, dx), and float32 as half precision would round them by a good part of a pixel.
-        flows = torch.stack([flow.flip(1), far.flip(1)], dim=1)[:, :, None]
-        residue = torch.tanh(found[:, : self.offset_channels].float())
-        residue = rearrange(residue, "b (n taps two) h w -> b n taps two h w", n=2, two=2)
-        offset = rearrange(torch.add(flows, residue, alpha=MAX_RESIDUE), "b n taps two h w -> b (n taps two) h w")
-        return deform_conv(x, offset, torch.sigmoid(found[:, self.offset_channels :]), self.weight, self.bias)
+        return deform_warp(x, found, (flow, far), self.weight, self.bias, MAX_RESIDUE)
 
 
 def feature_extraction(channels: int, num_blocks: int, is_low_res_input: bool) -> nn.Module:

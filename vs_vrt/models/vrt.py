@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vs_vrt.models.blocks import Linear, lrelu, offset_network
 from vs_vrt.models.network import Network, Place, Statistics
 from vs_vrt.models.spynet import SpyNet, crop_coarse
-from vs_vrt.ops.deform_conv import deform_conv
+from vs_vrt.ops.deform_warp import deform_warp
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4
 from vs_vrt.ops.window_attention import (
     Size,
@@ -184,14 +184,8 @@ class FlowGuidedDeformConv(nn.Module):
         self.conv_offset = offset_network((1 + neighbours) * dim + 2 * neighbours, dim, deform_groups)
 
     def forward(self, x: Tensor, warped: Sequence[Tensor], current: Tensor, flows: Sequence[Tensor]) -> Tensor:
-        found = self.conv_offset(torch.cat([*warped, current, *flows], dim=1)).float()
-        first, second, mask = found.chunk(3, dim=1)
-        residue = self.max_residue * torch.cat([first, second], dim=1).tanh()
-        shares = [
-            share + flow.flip(1).repeat(1, share.shape[1] // 2, 1, 1)  # (dx, dy) as the offsets' (dy, dx)
-            for share, flow in zip(residue.chunk(len(flows), dim=1), flows, strict=True)
-        ]
-        return deform_conv(x, torch.cat(shares, dim=1), mask.sigmoid(), self.weight, self.bias)
+        found = self.conv_offset(torch.cat([*warped, current, *flows], dim=1))
+        return deform_warp(x, found, flows, self.weight, self.bias, self.max_residue)
 
 
 class Resample(nn.ModuleDict):

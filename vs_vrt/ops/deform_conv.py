@@ -1,6 +1,7 @@
 """Modulated deformable convolution: each tap of the kernel reads where an offset points, weighted by a mask."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from vs_vrt import cpu
+from vs_vrt import cpu, cuda
 from vs_vrt.ops.linear import linear
 
 COLUMN_BYTES = 32 << 20  # of the sampled taps that are held at once
@@ -58,6 +59,9 @@ def deform_conv(
         or (mask is not None and mask.shape != (b, geometry.taps * deform_groups, height, width))
     ):
         raise ValueError(f"offset {tuple(offset.shape)} does not fit {tuple(x.shape)} and {tuple(weight.shape)}")
+    if cuda.applies("deform_conv", x, offset, mask, weight, bias):
+        with suppress(cuda.KernelError):
+            return cuda.deform_conv(x, offset, mask, weight, bias, geometry)
     fast = cpu.applies(x, offset, mask, weight, bias)
     convolve = _convolve_by_kernel if fast else deform_conv_reference
     return convolve(x, offset, mask, weight, bias, geometry)
@@ -87,10 +91,10 @@ def _convolve_by_kernel(
 ) -> Tensor:
     """As `deform_conv`, channels last: what is read by the kernel in native/cpu."""
     taps, width = geometry.taps, offset.shape[-1]
-    kernels = rearrange(weight, "(n o) c i j -> n o (i j c)", n=x.shape[1] // weight.shape[1])
+    kernels = rearrange(weight.float(), "(n o) c i j -> n o (i j c)", n=x.shape[1] // weight.shape[1])
     result = x.new_empty(x.shape[0], *offset.shape[-2:], weight.shape[0])
-    x, offset = x.contiguous(memory_format=torch.channels_last), offset.contiguous()
-    mask = None if mask is None else mask.contiguous()
+    x, offset = x.float().contiguous(memory_format=torch.channels_last), offset.float().contiguous()
+    mask = None if mask is None else mask.float().contiguous()
     for band in _bands(x, offset, taps):
         columns = cpu.deform_columns(x, offset, mask, band, geometry)
         shares = rearrange(columns, "b p (k n c) -> n b p (k c)", k=taps, n=len(kernels))

@@ -1,12 +1,13 @@
 """Backward warping of an image or feature map by a dense flow."""
 
+from contextlib import suppress
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vs_vrt import cpu
+from vs_vrt import cpu, cuda
 
 
 def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "zeros") -> Tensor:
@@ -17,6 +18,9 @@ def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "ze
     Source: SPyNet (arXiv 1611.00850), section 3.1.
     """
     check(x, flow)
+    if cuda.applies("flow_warp", x, flow):
+        with suppress(cuda.KernelError):
+            return cuda.flow_warp(x, flow, padding == "border")
     if cpu.applies(x, flow):
         return cpu.flow_warp(x, flow, padding == "border")
     return flow_warp_reference(x, flow, padding)
@@ -36,6 +40,14 @@ def flow_warp_nearest4(x: Tensor, flow: Tensor) -> Tensor:
     of images.
     """
     check(x, flow)
+    if cuda.applies("flow_warp_nearest4", x, flow):
+        with suppress(cuda.KernelError):
+            return cuda.flow_warp_nearest4(x, flow)
+    return flow_warp_nearest4_reference(x, flow)
+
+
+def flow_warp_nearest4_reference(x: Tensor, flow: Tensor) -> Tensor:
+    """`(b c h w), (b 2 h w) -> (b (4 c) h w)`: the same in plain torch."""
     column, row = _positions(flow)
     corners = [(px, py) for px in (column.floor(), column.ceil()) for py in (row.floor(), row.ceil())]
     return torch.cat([_sample(x, px, py, "nearest", "zeros") for px, py in corners], dim=1)

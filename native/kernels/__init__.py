@@ -1,0 +1,1 @@
+"""CUDA source, compiled where it runs (vs_vrt/cuda.py)."""
