@@ -27,10 +27,10 @@ lint: .venv/dev ## format, style and types
 	@$(IN_VENV) ruff format --check .
 	@$(IN_VENV) ruff check .
 	@$(IN_VENV) mypy
-	@$(IN_VENV) clang-format --dry-run -Werror $(wildcard native/*/*.cpp native/*/*.h)
+	@$(IN_VENV) clang-format --dry-run -Werror $(wildcard native/*/*.cpp native/*/*.h native/kernels/*.cu tests/kernels/*.h)
 
-gpu-check: .venv/dev ## the tests that need a CUDA GPU
-	@$(IN_VENV) pytest -q -m cuda
+gpu-check: .venv/dev ## what needs a CUDA GPU: tests, compute-sanitizer, benchmarks; results in build/gpu
+	@$(IN_VENV) tools/gpu_check.sh build/gpu
 
 clean: ## remove what the commands above made, .venv and demo/ too
 	rm -rf .venv build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
