@@ -131,11 +131,14 @@ def total_memory(device: "torch.device") -> int:
 
 
 def release_caches(device: "torch.device") -> None:
-    """Gives memory back that is only kept for later."""
+    """Gives memory back that is only kept for later. Of captured graphs, those of this thread."""
     import torch
+
+    from vs_vrt import replay
 
     gc.collect()
     if device.type == "cuda":
+        replay.release()
         torch.cuda.empty_cache()
 
 

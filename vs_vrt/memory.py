@@ -17,7 +17,7 @@ CLASSES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96, 128, 192, 256)  # GiB, as
 REPORTED = 1.08  # they report a little less than their name: firmware, drivers and error correction take some
 # Shares of the class. Windows leave room for VapourSynth's own caches, the encoder and the system; and for the network,
 # which on a CPU takes its share of the same memory. On a GPU the rest is for the driver, the screen, the workspaces of
-# convolutions, and gaps.
+# convolutions, gaps, and parts of windows that are made at once and twice as large there.
 HOST_SHARE, CPU_SHARE, GPU_SHARE = 0.4, 0.3, 0.75
 
 LENGTHS = (30, 24, 20, 16, 12, 10, 8, 6, 4, 2)  # frames

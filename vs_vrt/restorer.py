@@ -103,8 +103,8 @@ class Restorer:
             part = video[:, :, tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop]
             part = self._extend(part)
             statistics = None if whole is None else self.model.localise(whole, self._place(tile, part, video))
-            made = self.model.frames(part[None].to(self.device), keep, statistics)
-            return (frame[0, :, :h, :w].float().cpu() for frame in _scoped(made, scope))
+            made = self.model.frames(uploaded(part[None], self.device), keep, statistics)
+            return downloaded(frame[0, :, :h, :w].float() for frame in _scoped(made, scope))
 
         return merge(grid, restored)
 
@@ -118,6 +118,43 @@ class Restorer:
     def _extend(self, video: Tensor) -> Tensor:
         """`(t c h w) -> (t c h' w')`: to a size that the network takes."""
         return extend(video, self.row.multiple, self.row.min_size)
+
+
+def uploaded(video: Tensor, device: torch.device) -> Tensor:
+    """The same on the device, whose other work goes on meanwhile."""
+    if device.type != "cuda":
+        return video.to(device)
+    return video.pin_memory().to(device, non_blocking=True)
+
+
+def downloaded(frames: Iterator[Tensor]) -> Iterator[Tensor]:
+    """`t x (3 h w)`: each on the CPU. From a GPU it comes while the next one is computed."""
+    waiting: tuple[Tensor, torch.cuda.Event] | None = None
+    for frame in frames:
+        if not frame.is_cuda:
+            yield frame
+            continue
+        coming = _download(frame)
+        if waiting:
+            waiting[1].synchronize()
+            yield waiting[0]
+        waiting = coming
+    if waiting:
+        waiting[1].synchronize()
+        yield waiting[0]
+
+
+def _download(frame: Tensor) -> tuple[Tensor, torch.cuda.Event]:
+    """Where it will be, on a stream of its own, and what says that it is there."""
+    here, aside = torch.cuda.current_stream(frame.device), torch.cuda.Stream(frame.device)  # type: ignore[no-untyped-call]
+    aside.wait_stream(here)
+    host = torch.empty(frame.shape, dtype=frame.dtype, pin_memory=True)
+    with torch.cuda.stream(aside):
+        host.copy_(frame, non_blocking=True)
+    frame.record_stream(aside)  # its memory is not used again before
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record(aside)
+    return host, event
 
 
 def _scoped(frames: Iterator[Tensor], scope: Callable[[], AbstractContextManager[None]]) -> Iterator[Tensor]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from tests.kernels.test_cuda_on_cpu import FORMATS, SHAPES, near
@@ -17,6 +18,7 @@ from vs_vrt.ops.flow_warp import (
     flow_warp_nearest4_reference,
     flow_warp_reference,
 )
+from vs_vrt.ops.window_attention import attention
 from vs_vrt.precision import computing
 
 pytestmark = pytest.mark.cuda
@@ -107,3 +109,18 @@ def test_it_runs_on_the_current_stream() -> None:
         made = flow_warp(x, flow)
         torch.cuda.current_stream().synchronize()
     assert torch.equal(made, torch.ones_like(made))
+
+
+@pytest.mark.parametrize("channels", [16, 20, 30])
+def test_attention_keeps_no_scores_of_all_pairs(channels: int) -> None:
+    tokens = 384
+    q, k, v = torch.randn(3, 64, 6, tokens, channels, device=DEVICE, dtype=torch.float16)
+    bias = torch.randn(6, tokens, tokens, device=DEVICE)
+    torch.cuda.reset_peak_memory_stats(DEVICE)
+    before = torch.cuda.memory_allocated(DEVICE)
+    made = attention(q, k, v, bias)
+    scores = 64 * 6 * tokens**2 * 2
+    assert torch.cuda.max_memory_allocated(DEVICE) - before < scores
+    found = torch.einsum("mgnd,mgkd->mgnk", q.double(), k.double()) / channels**0.5 + bias.double()
+    expected = rearrange(found.softmax(3) @ v.double(), "m g n d -> m n (g d)")
+    torch.testing.assert_close(made.double(), expected, rtol=0, atol=4e-3)

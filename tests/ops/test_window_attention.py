@@ -115,3 +115,13 @@ def test_equals_attention_over_everything(
 
 def test_an_axis_that_one_window_covers_is_not_shifted() -> None:
     assert fit_window((4, 4, 13), (6, 4, 4), (3, 2, 2)) == ((4, 4, 4), (0, 0, 2))
+
+
+@pytest.mark.parametrize("channels", [5, 8, 20])
+def test_heads_that_are_filled_up_give_the_same(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = torch.randn(3, 4, 2, 6, channels)
+    bias = torch.randn(2, 6, 6)
+    scores = torch.einsum("mgnd,mgkd->mgnk", q.double(), k.double()) / channels**0.5 + bias.double()
+    expected = rearrange(scores.softmax(3) @ v.double(), "m g n d -> m n (g d)")
+    monkeypatch.setattr(module, "ALIGNED", {"cpu": 8})
+    assert error(attention(q, k, v, bias).double(), expected) < 1e-5

@@ -28,7 +28,8 @@ MUTUAL_SHARE = 0.75  # of a stage's blocks attend between the frames of a pair a
 MLP_RATIO = 2
 MAX_RESIDUE = 10.0  # pixels that an offset may differ from the flow, at full size
 STAGE_SCALES = (1, 2, 4, 8, 4, 2, 1)
-CHUNK = 1 << 15  # tokens or pixels that one step works on: more is no faster, and what it widens them to is large
+# Tokens or pixels that one step works on: more is no faster, and what it widens them to is large.
+CHUNK, GPU_CHUNK = 1 << 15, 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +249,7 @@ class Stage(nn.Module):
         neighbours = [_shift_in_time(features[:, k:], t) for k in range(1, len(flows) + 1)]
         padded = [_shift_in_time(flow, t) for flow in flows]
         aligned = torch.zeros_like(x)
-        step = max(1, CHUNK // (b * h * w))
+        step = max(1, chunk_of(x) // (b * h * w))
         for start in range(0, t - 1, step):
             frames = slice(start, min(start + step, t - 1))
             part = self._align(
@@ -350,7 +351,7 @@ class VRT(Network):
         """`(b t 3 h w) -> {s: [(b t-k 2 (h / s) (w / s)) for k]}`: the flow from each frame to the k-th next one."""
         b, scales = rgb.shape[0], sorted(set(STAGE_SCALES))
         here, there = rgb[:, :-1], rgb[:, 1:]
-        step = max(1, CHUNK // (b * rgb.shape[-1] * rgb.shape[-2]))
+        step = max(1, chunk_of(rgb) // (b * rgb.shape[-1] * rgb.shape[-2]))
         parts = [
             self.spynet.flows(
                 here[:, i : i + step].flatten(0, 1),
@@ -420,10 +421,15 @@ def compose_flows(flow: Tensor, count: int) -> list[Tensor]:
     return flows
 
 
+def chunk_of(x: Tensor) -> int:
+    """So many tokens or pixels on the device of `x`."""
+    return GPU_CHUNK if x.is_cuda else CHUNK
+
+
 def chunked(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """`(... c) -> (... o)`: a function of single tokens, applied to as many at once as memory should hold."""
     tokens = x.reshape(-1, x.shape[-1])
-    parts = [function(part) for part in torch.split(tokens, CHUNK)]
+    parts = [function(part) for part in torch.split(tokens, chunk_of(x))]
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(*x.shape[:-1], -1)
 
 

@@ -11,7 +11,10 @@ from torch import Tensor
 type Size = tuple[int, int, int]  # along t, h, w
 
 MASKED = -100.0  # what the published networks add to the score of two tokens that are no neighbours
-TOKENS = 1 << 13  # of the windows that are attended to at once: glibc gives what is larger than 32 MB back each time
+# Tokens of the windows that are attended to at once: glibc gives what is larger than 32 MB back each time, and a GPU
+# waits for the next launch where they are few.
+TOKENS, GPU_TOKENS = 1 << 13, 1 << 16
+ALIGNED = {"cuda": 8}  # what the channels of a head must be a multiple of, or scores of all pairs lie in memory
 
 
 def fit_window(size: Size, window: Size, shift: Size) -> tuple[Size, Size]:
@@ -42,7 +45,7 @@ def shifted_windows(x: Tensor, window: Size, shift: Size, attend: Callable[[Tens
     for d, i, j, mask in _groups(blocks.shape[1:4], window, shift, x.device):
         group = blocks[:, d, i, j]
         windows = rearrange(group, "b d i j p q r c -> (b d i j) (p q r) c")
-        step = max(1, TOKENS // windows.shape[1])
+        step = max(1, (GPU_TOKENS if x.is_cuda else TOKENS) // windows.shape[1])
         parts = [attend(part, mask) for part in torch.split(windows, step)]
         attended = parts[0] if len(parts) == 1 else torch.cat(parts)
         merged[:, d, i, j] = attended.view(group.shape).to(result.dtype)
@@ -81,7 +84,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """`(m g n d), (m g n d), (m g n d), (g n n) -> (m n (g d))`: softmax(q k^T / sqrt(d) + bias) v for g heads."""
     if bias is not None:
         bias = bias[None].to(q.dtype)  # of four dimensions, or the CPU's fast path does not apply
-    return rearrange(F.scaled_dot_product_attention(q, k, v, attn_mask=bias), "m g n d -> m n (g d)")
+    channels = q.shape[-1]
+    if missing := -channels % ALIGNED.get(q.device.type, 1):
+        q, k, v = (F.pad(each, (0, missing)) for each in (q, k, v))
+    found = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=channels**-0.5)[..., :channels]
+    return rearrange(found, "m g n d -> m n (g d)")
 
 
 def relative_position_index(window: Size) -> Tensor:

@@ -1,0 +1,129 @@
+"""When a chain of kernels is captured, replayed and given back. Only a GPU can capture: here that is played."""
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vs_vrt import replay
+from vs_vrt.replay import SHAPES, WARM, replayed
+
+
+class Doubled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return 2 * x
+
+
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.Size]]:
+    """The shapes that were captured; a replay gives the triple."""
+    found: list[torch.Size] = []
+
+    def capture(_: nn.Module, x: Tensor) -> replay.Replay:
+        found.append(x.shape)
+        return lambda given: 3 * given
+
+    monkeypatch.setattr(replay, "capture", capture)
+    monkeypatch.setattr(replay, "applies", lambda _: not replay._state.broken)
+    monkeypatch.setattr(replay, "_state", replay.State())
+    with torch.inference_mode():
+        yield found
+
+
+def call(module: nn.Module, *shape: int, times: int = 1) -> float:
+    """The factor of the last call."""
+    for _ in range(times):
+        made = replayed(module, torch.ones(shape))
+    return float(made.flatten()[0])
+
+
+def test_a_shape_is_captured_once_it_repeats(captures: list[torch.Size]) -> None:
+    module = Doubled()
+    assert call(module, 4, times=WARM) == 2
+    assert not captures
+    assert call(module, 4, times=5) == 3
+    assert captures == [torch.Size([4])]
+    assert module.calls == WARM
+
+
+def test_modules_and_formats_have_their_own(captures: list[torch.Size]) -> None:
+    first, second = Doubled(), Doubled()
+    call(first, 4, times=WARM + 1)
+    assert call(second, 4) == 2
+    with torch.autocast("cpu", torch.bfloat16):
+        assert call(first, 4) == 2
+    assert len(captures) == 1
+
+
+def test_the_shape_that_was_not_used_longest_goes(captures: list[torch.Size]) -> None:
+    module = Doubled()
+    for size in range(1, SHAPES + 2):
+        call(module, size, times=WARM + 1)
+    assert len(replay._state.modules[module].replays) == SHAPES
+    call(module, 2)
+    assert len(captures) == SHAPES + 1
+    call(module, 1)
+    assert captures[-1] == torch.Size([1])
+
+
+def test_threads_share_none(captures: list[torch.Size]) -> None:
+    module = Doubled()
+    call(module, 4, times=WARM + 1)
+    found: list[float] = []
+    other = threading.Thread(target=lambda: found.append(call(module, 4)))
+    other.start()
+    other.join()
+    assert found == [2]
+    assert len(captures) == 1
+
+
+def test_what_cannot_be_captured_is_launched_one_by_one_and_that_is_said_once(
+    captures: list[torch.Size], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> replay.Replay:
+        raise RuntimeError("operation not permitted when stream is capturing\nsearch for cudaErrorStreamCapture")
+
+    monkeypatch.setattr(replay, "capture", refuse)
+    with caplog.at_level(logging.WARNING):
+        assert call(Doubled(), 4, times=WARM + 3) == 2
+    assert [record.message for record in caplog.records] == [
+        "vrt: a CUDA graph cannot be captured (operation not permitted when stream is capturing), "
+        "kernels are launched one by one"
+    ]
+    assert not captures
+
+
+def test_released_graphs_are_captured_anew_and_dropped_modules_keep_none(captures: list[torch.Size]) -> None:
+    module = Doubled()
+    call(module, 4, times=WARM + 1)
+    replay.release()
+    assert call(module, 4, times=WARM) == 2
+    assert call(module, 4) == 3
+    assert len(captures) == 2
+    del module
+    assert not replay._state.modules
+
+
+def test_on_a_cpu_nothing_is_captured() -> None:
+    with torch.inference_mode():
+        assert not replay.applies(torch.ones(1))
+
+
+@pytest.mark.cuda
+def test_a_replay_gives_the_same_bytes_for_other_values() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))).cuda().requires_grad_(False)
+    with torch.inference_mode(), torch.autocast("cuda", torch.float16):
+        for i in range(WARM + 4):
+            x = torch.randn(1, 8, 40, 50, device="cuda")
+            assert torch.equal(replayed(module, x), module(x)), i
+        assert replay._state.modules[module].replays
+        assert not replay._state.broken
