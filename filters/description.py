@@ -19,8 +19,8 @@ def describe_plan(values: dict[str, list[Any]]) -> Rows:
 
     Keys: `model`; `arguments`, which reproduce the plan; `length`, `overlap`; `tile` and `tile_overlap` (a width and a
     height each, 0 and 0: the whole frame); `temporal` and `spatial`, multiply-adds against one pass over whole frames;
-    `device_bytes` and `host_bytes` at the most; `summary`. With `probe=1` also `fps`, of a short trial on noise. Raises
-    `VrtError`.
+    `device_bytes` and `host_bytes` at the most; `requests`, frames to ask for at once; `summary`. With `probe=1` also
+    `fps`, of a short trial on noise. Raises `VrtError`.
     """
     arguments = Arguments(values)
     is_interpolation = arguments.one("task") == INTERPOLATION
@@ -41,6 +41,7 @@ def describe_plan(values: dict[str, list[Any]]) -> Rows:
         ("spatial", "f", [plan.spatial for plan in plans]),
         ("device_bytes", "i", [plan.device_bytes for plan in plans]),
         ("host_bytes", "i", [plan.host_bytes for plan in plans]),
+        ("requests", "i", [plan.requests for plan in plans]),
         ("summary", "s", [plan.summary() for plan in plans]),
     ]
     if probe:

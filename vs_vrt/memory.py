@@ -51,6 +51,12 @@ class Plan:
         return device_bytes(self.row, self.request, self.windows, self.tiles, self.precision)
 
     @property
+    def requests(self) -> int:
+        """Frames to ask for at once, so that windows of all nodes compute and what the next one reads is fetched."""
+        nodes = self.request.devices * self.request.streams
+        return (nodes * self.windows.length + self.windows.overlap) * self.request.made
+
+    @property
     def temporal(self) -> float:
         """Multiply-adds against one pass over the whole sequence."""
         return temporal(self.row, self.windows, self.request.made)
@@ -103,7 +109,8 @@ class Plan:
         text = (
             f"{self.arguments()}: {frames_read(self.row, self.windows)} frames a window ({self.temporal:.2f}x), "
             f"{tiles}, "
-            f"about {self.device_bytes / GIB:.1f} GiB for the network and {self.host_bytes / GIB:.1f} GiB for windows"
+            f"about {self.device_bytes / GIB:.1f} GiB for the network and {self.host_bytes / GIB:.1f} GiB for windows, "
+            f"`vspipe -r {self.requests}`"
         )
         for user, needed, budget in (
             ("the network", self.device_bytes, self.device_budget),

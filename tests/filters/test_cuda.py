@@ -59,3 +59,17 @@ def test_memory_is_that_of_the_card_and_goes_back(clip: vs.VideoNode) -> None:
     assert torch.cuda.memory_reserved(device) < 1 << 30
     limited = core.vrt.Plan(clip, device="cuda:0", vram_limit=0.05)
     assert limited["tile"] != [0, 0]
+
+
+def test_after_the_first_windows_the_card_is_asked_for_no_more_memory(clip: vs.VideoNode) -> None:
+    def segments() -> int:
+        return int(torch.cuda.memory_stats(0)["segment.all.allocated"])
+
+    node = restored(clip.std.Loop(4))
+    frames = node.frames(prefetch=LENGTH, close=True)
+    for _ in range(2 * FRAMES):
+        next(frames).close()
+    before = segments()
+    for frame in frames:
+        frame.close()
+    assert segments() == before

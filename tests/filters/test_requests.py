@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from vapoursynth import core
 
+from tests.filters.doubles import PATIENCE
 from tests.support import clip_bytes, clip_of, counted, frame_bytes, pixels, texture_clip
 from vs_vrt.restorer import Restorer
 
@@ -115,6 +117,30 @@ def test_a_linear_run_computes_each_window_once(format: int, threads: int, monke
     core.num_threads = threads
     assert len(clip_bytes(core.vrt.Restore(texture_clip(1, 24, format), length=4, overlap=1))) == 24
     assert len(calls) == 24 // 4
+
+
+@pytest.mark.parametrize(("prefetch", "reached"), [(None, True), (1, False)])
+def test_what_the_next_window_reads_is_fetched_while_one_computes(
+    prefetch: int | None, reached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many requests as the plan says, and not with one at a time."""
+    source, requests = counted(texture_clip(1, 24))
+    plan = core.vrt.Plan(source, length=8, overlap=2)
+    last_read, seen = 2 * 8 + 2 - 1, []
+    restore = Restorer.restore
+
+    def slow(self: Restorer, *arguments: Any) -> Iterator[Tensor]:
+        deadline = time.monotonic() + (PATIENCE if reached else 0.3)
+        while not seen and last_read not in requests and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(last_read in requests)
+        return restore(self, *arguments)
+
+    monkeypatch.setattr(Restorer, "restore", slow)
+    clip = core.vrt.Restore(source, length=8, overlap=2)
+    for frame in clip.frames(prefetch=prefetch or plan["requests"], close=True):
+        del frame
+    assert seen[0] == reached
 
 
 def test_frames_near_the_end_of_the_longest_clip_are_reached_directly() -> None:
