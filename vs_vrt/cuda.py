@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +63,16 @@ def flow_warp_nearest4(x: Tensor, flow: Tensor) -> Tensor:
     out = x.new_empty(b, 4 * c, h, w)
     grid = -(-h * w // THREADS), b, 1
     launch("flow_warp_nearest4", x, {"VECTOR": 1}, grid, THREADS, (x, flow, out, c, h, w))
+    return out
+
+
+def geglu(gate: Tensor, value: Tensor) -> Tensor:
+    """`(...), (...) -> (...)`, of one format and shape. Raises `KernelError`. Source: native/kernels/geglu.cu."""
+    gate, value = gate.contiguous(), value.to(gate.dtype).contiguous()
+    out = torch.empty_like(gate)
+    vector = width(gate, gate.numel())
+    parts = gate.numel() // vector
+    launch("geglu", gate, {"VECTOR": vector}, (-(-parts // THREADS), 1, 1), THREADS, (gate, value, out, parts))
     return out
 
 
@@ -205,10 +215,11 @@ def compiled(name: str, options: tuple[str, ...], device: int) -> Launch:
     return run
 
 
-FILES: dict[str, Literal["flow_warp", "deform_conv"]] = {
+FILES = {  # kernel: the file that has it
     "flow_warp": "flow_warp",
     "flow_warp_nearest4": "flow_warp",
     "deform_conv": "deform_conv",
+    "geglu": "geglu",
 }
 
 

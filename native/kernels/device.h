@@ -26,6 +26,8 @@ __device__ inline unsigned short float_to_half(float value) {
     return bits;
 }
 
+// Older cards have no such instruction: what needs it does not compile for them, and its reference computes.
+#if TYPE != 0 && __CUDA_ARCH__ >= 800
 #if TYPE == 2
 #define MMA "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"
 #else
@@ -35,14 +37,11 @@ __device__ inline unsigned short float_to_half(float value) {
 // The tensor cores' d += a b for a (16 16), b (16 8), d (16 8), each spread over the 32 lanes of a warp as the PTX
 // manual draws it (section "Matrix Fragments for mma.m16n8k16"), two halves a register.
 __device__ inline void multiply_add(float *d, const unsigned *a, const unsigned *b) {
-#if TYPE != 0 && __CUDA_ARCH__ >= 800
     asm volatile(MMA " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#endif
 }
-
-__device__ inline float from_lane(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
+#endif
 
 #endif
 

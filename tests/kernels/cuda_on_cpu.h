@@ -1,6 +1,6 @@
 // Enough of CUDA to run a kernel on a CPU: the threads of a block take turns, and change at barriers.
 //
-// A warp's matrix product and shuffle go by the PTX manual, lane by lane. With VRT_BACKWARDS=1 in the environment
+// A warp's matrix product goes by the PTX manual, lane by lane. With VRT_BACKWARDS=1 in the environment
 // threads take turns in the other order: a kernel without races gives the same bytes.
 #pragma once
 
@@ -36,7 +36,6 @@ struct Barrier {
 
 struct Warp {
     Barrier barrier;
-    float value[32];
     unsigned a[32][4], b[32][2];
 };
 
@@ -137,16 +136,6 @@ inline unsigned short float_to_half(float value) {
     exponent = std::max(exponent, -13);                                      // below, steps get no finer
     const int steps = int(std::nearbyint(std::ldexp(size, 11 - exponent)));  // ties to even
     return sign | (steps < 1024 ? steps : ((exponent + 13) << 10) + steps);
-}
-
-inline float from_lane(float value, int mask) {
-    emulator::Warp &warp = emulator::warp();
-    const int lane = threadIdx.x % 32;
-    warp.value[lane] = value;
-    emulator::wait_for_warp();
-    const float found = warp.value[lane ^ mask];
-    emulator::wait_for_warp();
-    return found;
 }
 
 inline float widen(unsigned short bits);

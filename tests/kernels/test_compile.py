@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.support import ROOT
 from vs_vrt import cuda
 
 nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="torch has no CUDA here")
@@ -14,7 +15,9 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_120")
 def variants() -> list[tuple[str, tuple[str, ...]]]:
     """Files, and macros that vs_vrt/cuda.py defines for them: the least, the most, and VRT's."""
     shapes = [(0, 1), (0, 4), (1, 1), (1, 8), (2, 8)]
-    found = [("flow_warp", (f"-DTYPE={kind}", f"-DVECTOR={vector}")) for kind, vector in shapes]
+    found = [
+        (file, (f"-DTYPE={kind}", f"-DVECTOR={vector}")) for file in ("flow_warp", "geglu") for kind, vector in shapes
+    ]
     for kind in range(3):
         for vector, tiles, fused, offset in ((1, 2, 0, 0), (4, 16, 1, int(kind > 0)), (2, 16, 1, 0)):
             macros = {"TYPE": kind, "VECTOR": vector, "NT": tiles, "FUSED": fused, "OFFSET": offset}
@@ -63,3 +66,16 @@ def test_what_does_not_compile_is_told() -> None:
     """The check above can fail."""
     with pytest.raises(AssertionError, match="identifier"):
         compile_for("sm_80", cuda.source("flow_warp").replace("threadIdx", "threadIndex"), ("-DTYPE=0", "-DVECTOR=1"))
+
+
+def test_a_card_without_tensor_cores_for_it_is_not_given_wrong_products() -> None:
+    options = tuple(f"-D{key}" for key in ("VECTOR=2", "NT=2", "FUSED=0", "OFFSET=0"))
+    compile_for("sm_75", cuda.source("deform_conv"), ("-DTYPE=0", *options))
+    with pytest.raises(AssertionError, match="multiply_add"):
+        compile_for("sm_75", cuda.source("deform_conv"), ("-DTYPE=1", *options))
+
+
+def test_no_file_is_left_out() -> None:
+    assert {file for file, _ in variants()} == set(cuda.FILES.values())
+    sources = (ROOT / "native" / "kernels").glob("*.cu")
+    assert {path.stem for path in sources} == set(cuda.FILES.values())

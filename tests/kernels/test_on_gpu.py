@@ -10,6 +10,7 @@ from vs_vrt import cuda
 from vs_vrt.ops import deform_conv as deform_conv_module
 from vs_vrt.ops import deform_warp as deform_warp_module
 from vs_vrt.ops import flow_warp as flow_warp_module
+from vs_vrt.ops import geglu as geglu_module
 from vs_vrt.ops.deform_conv import Geometry, deform_conv, deform_conv_reference
 from vs_vrt.ops.deform_warp import deform_warp, deform_warp_reference
 from vs_vrt.ops.flow_warp import (
@@ -18,6 +19,7 @@ from vs_vrt.ops.flow_warp import (
     flow_warp_nearest4_reference,
     flow_warp_reference,
 )
+from vs_vrt.ops.geglu import geglu, geglu_reference
 from vs_vrt.ops.window_attention import attention
 from vs_vrt.precision import computing
 
@@ -38,6 +40,7 @@ def _kernels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow_warp_module, "flow_warp_nearest4_reference", refuse)
     monkeypatch.setattr(deform_conv_module, "deform_conv_reference", refuse)
     monkeypatch.setattr(deform_warp_module, "deform_warp_reference", refuse)
+    monkeypatch.setattr(geglu_module, "geglu_reference", refuse)
     monkeypatch.setattr(cuda, "_broken", set())
 
 
@@ -89,6 +92,12 @@ def test_deform_warp(
     monkeypatch.setattr(deform_conv_module, "deform_conv_reference", deform_conv_reference)
     wide = x.double(), found.double(), [flow.double() for flow in flows], weight.double(), None
     assert near(made, deform_warp_reference(*wide, 10.0), dtype)
+
+
+@FORMATS
+def test_geglu(dtype: torch.dtype) -> None:
+    gate, value = on_gpu(torch.randn(300, 241).to(dtype), torch.randn(300, 241).to(dtype))
+    assert near(geglu(gate, value), geglu_reference(gate.double(), value.double()), dtype)
 
 
 def test_autocast_makes_products_in_half_precision() -> None:

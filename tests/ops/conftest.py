@@ -2,15 +2,16 @@ import pytest
 
 from tests.kernels import cuda_on_cpu
 from vs_vrt import cpu
-from vs_vrt.ops import deform_conv, deform_warp, flow_warp
+from vs_vrt.ops import deform_conv, deform_warp, flow_warp, geglu
 
 REFERENCES = (
     (flow_warp, "flow_warp_reference"),
     (flow_warp, "flow_warp_nearest4_reference"),
     (deform_conv, "deform_conv_reference"),
     (deform_warp, "deform_warp_reference"),
+    (geglu, "geglu_reference"),
 )
-WITHOUT_ONE_ON_CPUS = ("flow_warp_nearest4_reference", "deform_warp_reference")
+WITHOUT_ONE_ON_CPUS = ("flow_warp_nearest4_reference", "deform_warp_reference", "geglu_reference")
 
 
 def refuse(*_: object, **__: object) -> None:

@@ -14,6 +14,7 @@ from vs_vrt.models.network import Network, Place, Statistics
 from vs_vrt.models.spynet import SpyNet, crop_coarse
 from vs_vrt.ops.deform_warp import deform_warp
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4
+from vs_vrt.ops.geglu import geglu
 from vs_vrt.ops.window_attention import (
     Size,
     attention,
@@ -70,7 +71,7 @@ class GEGLU(nn.Module):
         self.fc2 = Linear(hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc11(x)) * self.fc12(x))  # type: ignore[no-any-return]
+        return self.fc2(geglu(self.fc11(x), self.fc12(x)))  # type: ignore[no-any-return]
 
 
 class WindowAttention(nn.Module):
