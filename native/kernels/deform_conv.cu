@@ -153,7 +153,6 @@ extern "C" __global__ void deform_conv(const Scalar *image, const Offset *offset
         const int tap = step / chunks, start = step % chunks * chunk;
         const int channels = min(chunk, inner - start), from = group * inner + start;
         const int least = from / share, most = (from + channels - 1) / share, padded = (channels + 15) / 16 * 16;
-        __syncthreads();
         for (int i = threadIdx.x; i < (most - least + 1) * PIXELS; i += THREADS) {
             const int pixel = first + i % PIXELS;
             where[i] = pixel < plane ? reads(s, offset, mask, flow, frame, pixel, least + i / PIXELS, tap)
