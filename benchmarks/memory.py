@@ -13,7 +13,6 @@ The terms of a `Footprint` are fitted to the traced sizes that are marked so, by
 the others, and all that is measured, check the fit. The second form fits what an earlier run found.
 """
 
-import ctypes
 import json
 import os
 import weakref
@@ -30,7 +29,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.networks import in_fresh_process
+from benchmarks.processes import forget_peak, in_fresh_process, peak
 from vs_vrt.cost import TERMS, Windows, frames_seen, network_bytes, terms
 from vs_vrt.task import Footprint, TaskRow
 from vs_vrt.tasks import TASKS
@@ -117,17 +116,10 @@ def measure(case: Case) -> int:
     with torch.inference_mode():
         side = max(row.min_size, 16)
         call(network, row, replace(case, frames=max(row.num_frames, 4), overlap=0, height=side, width=side))
-        ctypes.CDLL(None).malloc_trim(0)
-        before = status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+        device = torch.device("cpu")
+        before = forget_peak(device)
         call(network, row, case)
-    return status("VmHWM") - before
-
-
-def status(key: str) -> int:
-    """Bytes, as Linux tells of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+    return peak(device) - before
 
 
 def trace(cases: Sequence[Case]) -> list[int]:

@@ -29,7 +29,7 @@ import numpy as np
 import typer
 
 from benchmarks.figures import pyplot
-from benchmarks.networks import in_fresh_process
+from benchmarks.processes import in_fresh_process
 
 if TYPE_CHECKING:
     import vapoursynth as vs
