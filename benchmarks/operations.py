@@ -22,9 +22,11 @@ from benchmarks.timing import Way, in_turn, kernels, seconds
 from vs_vrt.engine import resolve
 from vs_vrt.models.vrt import MLP_RATIO, TMSA
 from vs_vrt.ops.deform_conv import deform_conv
+from vs_vrt.ops.deform_warp import deform_warp
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4
+from vs_vrt.ops.geglu import geglu
 from vs_vrt.ops.linear import linear
-from vs_vrt.ops.window_attention import TOKENS, Size, attention
+from vs_vrt.ops.window_attention import GPU_TOKENS, TOKENS, Size, attention
 from vs_vrt.precision import DTYPES, computing
 
 try:
@@ -56,7 +58,7 @@ class Operation:
 
 def operations(kind: str) -> tuple[Operation, ...]:
     """Those for a device of that type."""
-    frames = 5 if kind == "cuda" else 1
+    frames, tokens = (5, GPU_TOKENS) if kind == "cuda" else (1, TOKENS)
     return (
         warping("flow_warp", "features", flow_warp, 1, 64, 180, 320, flop=READ, quick=True),
         warping("flow_warp", "frame, border", partial(flow_warp, padding="border"), 1, 3, 540, 960, flop=READ),
@@ -64,12 +66,14 @@ def operations(kind: str) -> tuple[Operation, ...]:
         deforming(frames, 120, 120, 12, 180, 320, quick=True),
         deforming(frames, 96, 96, 16, 256, 256),
         deforming(1, 128, 64, 16, 180, 320),
-        attending(128, 6, 20, quick=True),
-        attending(384, 6, 20),
-        attending(384, 6, 30),
-        attending(384, 6, 16),
+        aligning(frames, 120, 12, 180, 320),
+        attending(tokens, 128, 6, 20, quick=True),
+        attending(tokens, 384, 6, 20),
+        attending(tokens, 384, 6, 30),
+        attending(tokens, 384, 6, 16),
         block(6, 64, 64, 120, (6, 8, 8)),
         multiplying(1 << 15, 120, 240),
+        gating(1 << 15, 240),
     )
 
 
@@ -109,9 +113,27 @@ def deforming(b: int, c: int, o: int, groups: int, h: int, w: int, quick: bool =
     )
 
 
-def attending(n: int, heads: int, d: int, quick: bool = False) -> Operation:
+def aligning(b: int, c: int, groups: int, h: int, w: int) -> Operation:
+    """A neighbour of each frame, as VRT aligns it: where its taps read follows from flow and what a network found."""
+    taps = 9
+
+    def make(device: torch.device, dtype: torch.dtype) -> Inputs:
+        found, flow = motion(b, 3 * groups * taps, h, w, device=device), motion(b, 2, h, w, device=device)
+        weight = torch.randn(c, c, 3, 3, device=device) / math.sqrt(taps * c)
+        return pixels(b, c, h, w, device=device, dtype=dtype), found.to(dtype), flow, weight
+
+    return Operation(
+        name="deform_warp",
+        input=f"{b}x{c}x{h}x{w}, {groups} groups",
+        make=make,
+        call=lambda x, found, flow, weight: deform_warp(x, found, [flow], weight, None, 10.0),
+        flop=b * h * w * taps * c * (READ + 1 + 2 * c),
+    )
+
+
+def attending(tokens: int, n: int, heads: int, d: int, quick: bool = False) -> Operation:
     """Of n tokens each, in as many windows as networks attend to at once: two products for each pair of tokens."""
-    m = TOKENS // n
+    m = tokens // n
 
     def make(device: torch.device, dtype: torch.dtype) -> Inputs:
         q, k, v = (torch.randn(m, heads, n, d, device=device, dtype=dtype) for _ in range(3))
@@ -161,6 +183,16 @@ def multiplying(tokens: int, c: int, o: int) -> Operation:
 
     words, flop = f"{tokens}x{c} to {o}", 2 * tokens * c * o
     return Operation(name="linear", input=words, make=make, call=linear, flop=flop)
+
+
+def gating(tokens: int, c: int) -> Operation:
+    """The gate of an MLP, whose FLOP nobody counts."""
+
+    def make(device: torch.device, dtype: torch.dtype) -> Inputs:
+        gate, value = torch.randn(2, tokens, c, device=device, dtype=dtype)
+        return gate, value
+
+    return Operation(name="geglu", input=f"{tokens}x{c}", make=make, call=geglu, flop=0)
 
 
 def pixels(b: int, c: int, h: int, w: int, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,9 @@
 """When the CPU's kernels compute, and when plain torch does. What they compute is tested with their operations."""
 
 import logging
+import math
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import torch
@@ -66,3 +68,23 @@ def test_odd_strides_are_read_as_they_are_meant() -> None:
     flow = 3 * torch.randn(2, 6, 9, 4).permute(0, 3, 2, 1)[:, ::2]
     expected = module.flow_warp_reference(wide, flow)
     torch.testing.assert_close(flow_warp(wide, flow), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+def test_half_precision_is_float32_rounded_once(padding: Literal["zeros", "border"]) -> None:
+    for half in (torch.bfloat16, torch.float16):
+        x = X.to(half)
+        x[0, 0, 4, 4] = math.nan
+        rounded = flow_warp(x.float(), FLOW, padding).to(half)
+        assert torch.equal(flow_warp(x, FLOW, padding).nan_to_num(), rounded.nan_to_num())
+        assert torch.equal(flow_warp(x, FLOW, padding).isnan(), rounded.isnan())
+        assert rounded.isnan().any()
+
+
+def test_sampling_for_half_precision_is_that_of_float32() -> None:
+    x, weight = X.bfloat16(), torch.randn(4, 5, 3, 3).bfloat16()
+    offset, mask = 2 * torch.randn(2, 18, 9, 11), torch.rand(2, 9, 9, 11).bfloat16()
+    expected = deform_conv(x.float(), offset, mask.float(), weight.float())
+    found = deform_conv(x, offset, mask, weight)
+    assert found.dtype is torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=2**-8, atol=2**-8)

@@ -44,15 +44,16 @@ def computes(*tensors: Tensor | None, formats: Sequence[torch.dtype] = (torch.fl
 
 
 def applies(*tensors: Tensor | None) -> bool:
-    """Whether a kernel of the library may compute this; it does so in float32."""
+    """Whether a kernel of the library may compute this; sums are float32's in every format."""
     return computes(*tensors, formats=FORMATS) and library() is not None
 
 
 def flow_warp(x: Tensor, flow: Tensor, border: bool) -> Tensor:
     """`(b c h w), (b 2 h w) -> (b c h w)`, channels last. Source: native/cpu/flow_warp.cpp."""
-    wide, flow = x.float().contiguous(memory_format=torch.channels_last), flow.float().contiguous()
-    out = torch.empty_like(wide)
-    loaded().vrt_flow_warp(sizes(*wide.shape), address(wide), address(flow), border, address(out), threads(out))
+    warp = loaded().vrt_flow_warp_bfloat16 if x.dtype is torch.bfloat16 else loaded().vrt_flow_warp
+    image = (x.float() if x.dtype is torch.float16 else x).contiguous(memory_format=torch.channels_last)
+    flow, out = flow.float().contiguous(), torch.empty_like(image)
+    warp(sizes(*image.shape), address(image), address(flow), border, address(out), threads(out))
     return out.to(x.dtype)
 
 

@@ -26,8 +26,10 @@ void in_parallel(int64_t count, int threads, const Work &work) {
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 // One body for each kind of CPU; the loader picks.
 #define VRT_CLONES __attribute__((target_clones("default", "avx2,fma", "arch=x86-64-v4")))
+#define VRT_INLINE inline __attribute__((always_inline))
 #else
 #define VRT_CLONES
+#define VRT_INLINE inline
 #endif
 
 #if defined(_WIN32)
