@@ -68,7 +68,7 @@ def deform_columns(x: Tensor, offset: Tensor, mask: Tensor | None, rows: range, 
     b, c, h, w = x.shape
     taps = geometry[0] * geometry[1]
     groups, (height, width) = offset.shape[1] // (2 * taps), offset.shape[2:]
-    out = torch.empty(b, len(rows) * width, taps * c)
+    out = x.new_empty(b, len(rows) * width, taps * c)
     shape = sizes(b, c, h, w, groups, height, width, *geometry, rows.start, len(rows))
     pointers = (address(each) for each in (x, offset, mask, out))
     loaded().vrt_deform_columns(shape, *pointers, threads(out))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -15,15 +16,19 @@ void in_parallel(int64_t count, int threads, const Work &work) {
     const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, count));
     std::vector<std::thread> others;
     others.reserve(parts - 1);
-    for (int64_t part = 1; part < parts; ++part)
-        others.emplace_back([&, part] { work(count * (part - 1) / parts, count * part / parts); });
-    work(count * (parts - 1) / parts, count);
+    int64_t part = 1;
+    try {
+        for (; part < parts; ++part)
+            others.emplace_back([&, part] { work(count * (part - 1) / parts, count * part / parts); });
+    } catch (const std::system_error &) {  // no more threads: the rest is done here
+    }
+    work(count * (part - 1) / parts, count);
     for (auto &each : others) each.join();
 }
 
 }  // namespace vrt
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 // One body for each kind of CPU; the loader picks.
 #define VRT_CLONES __attribute__((target_clones("default", "avx2,fma", "arch=x86-64-v4")))
 #define VRT_INLINE inline __attribute__((always_inline))

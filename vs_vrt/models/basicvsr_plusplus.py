@@ -126,7 +126,7 @@ class SecondOrderDeformableAlignment(nn.Conv2d):
         self.conv_offset = offset_network(3 * out_channels + 4, out_channels, deform_groups)
 
     def forward(self, x: Tensor, condition: Tensor, flow: Tensor, far: Tensor) -> Tensor:  # type: ignore[override]
-        found = self.conv_offset(torch.cat([condition, flow, far], dim=1))
+        found = self.conv_offset(torch.cat([condition, flow.to(condition), far.to(condition)], dim=1))
         return deform_warp(x, found, (flow, far), self.weight, self.bias, MAX_RESIDUE)
 
 

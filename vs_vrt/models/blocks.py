@@ -241,5 +241,7 @@ def propagate(
         b, _, h, w = parts[0].shape
         before = parts[0].new_zeros(b, trunk.out_channels, h, w) if state is None else state
         moved = before if state is None else flow_warp(state, flows[i - 1])
-        state = trunk(torch.cat([*parts, *([before] if unmoved else []), refill(i, moved)], dim=1))
+        seen = [*parts, *([before] if unmoved else []), refill(i, moved)]
+        # In one order, or the trunk's first convolution puts all of it in another.
+        state = trunk(torch.cat([each.contiguous(memory_format=torch.channels_last) for each in seen], dim=1))
         yield state

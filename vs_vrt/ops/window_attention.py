@@ -32,6 +32,8 @@ def shifted_windows(x: Tensor, window: Size, shift: Size, attend: Callable[[Tens
     video is padded with zeros to whole windows, and the padding is attended to like the rest.
     Source: Swin (arXiv 2103.14030), section 3.2, in three dimensions; VRT (arXiv 2201.12288), section 3.2.
     """
+    if torch.is_autocast_enabled(x.device.type):
+        x = x.to(torch.get_autocast_dtype(x.device.type))  # as `attend` will: what is moved before is half as large
     t, h, w = x.shape[1:4]
     pads = [-extent % side for extent, side in zip((t, h, w), window, strict=True)]
     if any(pads):
@@ -83,7 +85,8 @@ def join_mask(window: Size, shift: Size, joins: tuple[bool, bool, bool], device:
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """`(m g n d), (m g n d), (m g n d), (g n n) -> (m n (g d))`: softmax(q k^T / sqrt(d) + bias) v for g heads."""
     if bias is not None:
-        bias = bias[None].to(q.dtype)  # of four dimensions, or the CPU's fast path does not apply
+        # Of four dimensions, or the CPU's fast path does not apply; neighbours in memory, or none of a GPU's does.
+        bias = bias[None].to(q.dtype).contiguous()
     channels = q.shape[-1]
     if missing := -channels % ALIGNED.get(q.device.type, 1):
         q, k, v = (F.pad(each, (0, missing)) for each in (q, k, v))
