@@ -54,6 +54,28 @@ def test_a_shape_is_captured_once_it_repeats(captures: list[torch.Size]) -> None
     assert module.calls == WARM
 
 
+def test_weights_that_lie_elsewhere_are_captured_anew(captures: list[torch.Size]) -> None:
+    module = Doubled()
+    module.weight = nn.Parameter(torch.ones(3), requires_grad=False)
+    call(module, 4, times=WARM + 1)
+    module.weight.data = torch.ones(3)
+    assert call(module, 4) == 2
+    assert len(captures) == 1
+
+
+def test_memory_that_runs_out_is_told(captures: list[torch.Size], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller tiles help against it."""
+
+    def exhausted(*_: object) -> replay.Replay:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(replay, "capture", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        call(Doubled(), 4, times=WARM + 1)
+    assert not replay._state.broken
+    assert not captures
+
+
 def test_modules_and_formats_have_their_own(captures: list[torch.Size]) -> None:
     first, second = Doubled(), Doubled()
     call(first, 4, times=WARM + 1)

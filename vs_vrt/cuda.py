@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
@@ -21,28 +22,39 @@ type Launch = Callable[[tuple[int, int, int], tuple[int, int, int], tuple[Any, .
 DEVICE = "cuda"
 FORMATS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # as native/kernels/device.h counts them
 THREADS = 256  # of a block that makes one value each
-PIXELS, TILE, TILES, DEFORM_THREADS = (
-    64,
-    8,
-    16,
-    128,
-)  # of a block of deform_conv.cu: pixels; outputs a tile; tiles at most
-LARGEST = 1 << 31  # what a kernel counts with
+PIXELS = 64  # of a block of deform_conv.cu
+DEFORM_THREADS = 128
+TILE = 8  # outputs of a product of tensor cores
+TILES = 16  # of a block at most
+LARGEST = (1 << 31) - THREADS  # what a kernel counts to
 
-_broken: set[str] = set()
-_packed: Any = WeakTensorKeyDictionary()  # weight -> {what it is packed for: packed}
+
+class Packed(threading.local):
+    """Weights as kernels read them. Threads share none: their streams do not wait for one another."""
+
+    def __init__(self) -> None:
+        self.weights: Any = WeakTensorKeyDictionary()  # weight -> {what it is packed for: packed}
+
+
+_packed = Packed()
+_broken: dict[tuple[str, tuple[str, ...], int | None], str] = {}  # kernels, and why
+_said: set[str] = set()
 
 
 class KernelError(Exception):
     """A kernel cannot compile or cannot be launched here: its reference computes, now and later."""
 
 
-def applies(name: str, *tensors: Tensor | None) -> bool:
-    """Whether a kernel may compute this: on a GPU, in a known format, with no gradients to keep, not switched off."""
-    given = [each for each in tensors if each is not None]
-    fits = all(each.device.type == DEVICE and each.dtype in FORMATS and each.numel() < LARGEST for each in given)
+def applies(x: Tensor, *others: Tensor | None) -> bool:
+    """Whether a kernel may compute this: on a GPU, in a known format, with no gradients to keep, not switched off.
+
+    `x` is what kernels count in 32 bits.
+    """
+    given = [x, *(each for each in others if each is not None)]
+    fits = all(each.device == x.device and each.dtype in FORMATS and each.numel() for each in given)
     learns = torch.is_grad_enabled() and any(each.requires_grad for each in given)
-    return fits and not learns and name not in _broken and os.environ.get("VS_VRT_KERNELS") != "off"
+    on_gpu = x.device.type == DEVICE and x.numel() < LARGEST
+    return on_gpu and fits and not learns and os.environ.get("VS_VRT_KERNELS") != "off"
 
 
 def flow_warp(x: Tensor, flow: Tensor, border: bool) -> Tensor:
@@ -50,7 +62,7 @@ def flow_warp(x: Tensor, flow: Tensor, border: bool) -> Tensor:
     x, flow = x.contiguous(memory_format=torch.channels_last), flow.float().contiguous()
     out = torch.empty_like(x)
     b, c, h, w = x.shape
-    vector = width(x, c)
+    vector = width(c, x)
     grid = -(-h * w * c // vector // THREADS), b, 1
     launch("flow_warp", x, {"VECTOR": vector}, grid, THREADS, (x, flow, out, c, h, w, int(border)))
     return out
@@ -70,7 +82,7 @@ def geglu(gate: Tensor, value: Tensor) -> Tensor:
     """`(...), (...) -> (...)`, of one format and shape. Raises `KernelError`. Source: native/kernels/geglu.cu."""
     gate, value = gate.contiguous(), value.to(gate.dtype).contiguous()
     out = torch.empty_like(gate)
-    vector = width(gate, gate.numel())
+    vector = width(gate.numel(), gate, value)
     parts = gate.numel() // vector
     launch("geglu", gate, {"VECTOR": vector}, (-(-parts // THREADS), 1, 1), THREADS, (gate, value, out, parts))
     return out
@@ -95,7 +107,7 @@ def deform_conv(
     # Products are what autocast computes in half precision.
     x = x.to(torch.get_autocast_dtype(DEVICE) if torch.is_autocast_enabled(DEVICE) else x.dtype)
     x = x.contiguous(memory_format=torch.channels_last)
-    offset = offset.to(x.dtype if offset.dtype == x.dtype else torch.float32)
+    offset = offset if offset.dtype == x.dtype else offset.float()
     offset = offset.contiguous(memory_format=torch.channels_last)
     taps, (b, c), (height, wide) = geometry[0] * geometry[1], x.shape[:2], offset.shape[2:]
     deform_groups, groups = offset.shape[1] // ((3 if flows else 2) * taps), c // weight.shape[1]
@@ -111,7 +123,7 @@ def deform_conv(
     bias = None if bias is None else bias.float().contiguous()
     out = x.new_empty(b, height, wide, weight.shape[0])
     macros = {
-        "VECTOR": width(x, math.gcd(share, weight.shape[1])),
+        "VECTOR": width(math.gcd(share, weight.shape[1]), x),
         "NT": tiles,
         "FUSED": int(bool(flows)),
         "OFFSET": int(offset.dtype == x.dtype != torch.float32),
@@ -134,15 +146,16 @@ def chunk_of(share: int, inner: int, dtype: torch.dtype) -> int:
 
 
 def prepacked(weight: Tensor, dtype: torch.dtype, groups: int, outputs: int, chunk: int) -> Tensor:
-    """As `packed`, which is done once for a weight that nobody changes."""
+    """As `packed`, which a thread does once for a weight, unless that is changed by other ways than through `data`."""
     if weight.is_inference():  # it does not say when it is changed
         return packed(weight.to(dtype), groups, outputs, chunk)
-    made = _packed.setdefault(weight, {})
-    key = weight._version, dtype, groups, outputs, chunk
-    if key not in made:
+    made = _packed.weights.setdefault(weight, {})
+    key = weight._version, weight.data_ptr(), weight.device, dtype, groups, outputs, chunk
+    found: Tensor | None = made.get(key)
+    if found is None:
+        found = packed(weight.detach().to(dtype), groups, outputs, chunk)
         made.clear()
-        made[key] = packed(weight.detach().to(dtype), groups, outputs, chunk)
-    found: Tensor = made[key]
+        made[key] = found
     return found
 
 
@@ -162,9 +175,12 @@ def packed(weight: Tensor, groups: int, outputs: int, chunk: int) -> Tensor:
     return rearrange(taps, order, **sizes).contiguous()
 
 
-def width(x: Tensor, channels: int) -> int:
-    """Channels that one access of 16 bytes, or of fewer, may read at once: a power of two that divides them."""
-    return math.gcd(channels, 16 // x.element_size())
+def width(count: int, *tensors: Tensor) -> int:
+    """Values that one access of 16 bytes, or of fewer, may read at once: a power of two that divides their number.
+
+    A view may begin where such an access may not.
+    """
+    return math.gcd(count, *(math.gcd(16, each.data_ptr()) // each.element_size() for each in tensors))
 
 
 def launch(
@@ -180,15 +196,21 @@ def launch(
     Integers are 32 bits wide. The tensors must not be freed on another stream before it has run. Raises `KernelError`.
     """
     options = tuple(f"-D{key}={value}" for key, value in {"TYPE": FORMATS[like.dtype], **macros}.items())
+    variant = name, options, like.device.index
+    if variant in _broken:
+        raise KernelError(_broken[variant])
     try:
-        compiled(name, options, like.device.index)(grid, (threads, 1, 1), tuple(map(argument, arguments)))
+        compiled(*variant)(grid, (threads, 1, 1), tuple(map(argument, arguments)))
     except Exception as error:  # CuPy's own kinds, and ImportError where it is missing
-        _broken.add(name)
         reason = str(error).strip().splitlines()[:1]
-        said = ": ".join([type(error).__name__, *reason])
-        remedy = f"pip install 'vs-vrt[cuda{str(torch.version.cuda).partition('.')[0]}]'"
-        log.warning("vrt: the CUDA kernel %s cannot run (%s), plain torch is slower; `%s`", name, said, remedy)
-        raise KernelError(said) from error
+        _broken[variant] = ": ".join([type(error).__name__, *reason])
+        if name not in _said:
+            _said.add(name)
+            package = f"pip install 'vs-vrt[cuda{str(torch.version.cuda).partition('.')[0]}]'"
+            remedy = package if isinstance(error, ImportError) else "VS_VRT_KERNELS=off"
+            text = "vrt: the CUDA kernel %s cannot run (%s), plain torch is slower; `%s`"
+            log.warning(text, name, _broken[variant], remedy)
+        raise KernelError(_broken[variant]) from error
 
 
 def argument(value: Tensor | int | np.float32 | None) -> Any:
@@ -199,7 +221,7 @@ def argument(value: Tensor | int | np.float32 | None) -> Any:
 
 
 @cache
-def compiled(name: str, options: tuple[str, ...], device: int) -> Launch:
+def compiled(name: str, options: tuple[str, ...], device: int | None) -> Launch:
     """A kernel of a source file, for a device. Compiled code stays in CuPy's cache in the user's folder."""
     import cupy
 

@@ -70,11 +70,11 @@ def run[**P, R](device: "torch.device", stream: int, function: Callable[P, R], *
 
 
 def _enter_stream(device: "torch.device", stream: int) -> None:
-    """Streams of a GPU overlap; the first one is the default stream."""
+    """Streams of a GPU overlap; the first one is the default stream, and others are not among those of copies."""
     import torch
 
     if stream and device.type == "cuda":
-        torch.cuda.set_stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+        torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))  # type: ignore[no-untyped-call]
 
 
 class Gate:

@@ -5,6 +5,7 @@ import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
-type Key = tuple[torch.Size, torch.dtype, torch.dtype | None, torch.device]
+type Key = tuple[object, ...]
 type Replay = Callable[[Tensor], Tensor]
 
 WARM = 3  # calls before a shape is captured: in the first, libraries load their kernels
@@ -32,6 +33,7 @@ class State(threading.local):
 
     def __init__(self) -> None:
         self.modules: WeakKeyDictionary[nn.Module, Captured] = WeakKeyDictionary()
+        self.asides: dict[torch.device, torch.cuda.Stream] = {}
         self.broken = False
 
 
@@ -45,15 +47,16 @@ def replayed(module: nn.Module, x: Tensor) -> Tensor:
     """
     if not applies(x):
         return module(x)  # type: ignore[no-any-return]
-    half = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else None
-    key = x.shape, x.dtype, half, x.device
     captured = _state.modules.setdefault(module, Captured())
+    key = key_of(module, x)
     captured.calls[key] += 1
     if captured.calls[key] <= WARM:
         return module(x)  # type: ignore[no-any-return]
     if key not in captured.replays:
         try:
             captured.replays[key] = capture(module, x)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             _state.broken = True
             reason = str(error).strip().partition("\n")[0]
@@ -75,23 +78,44 @@ def applies(x: Tensor) -> bool:
     )
 
 
+def key_of(module: nn.Module, x: Tensor) -> Key:
+    """What a graph holds for: its kernels and its addresses."""
+    kind = x.device.type
+    half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    return x.shape, x.stride(), x.dtype, half, x.device, *(weight.data_ptr() for weight in module.parameters())
+
+
 def release() -> None:
     """Gives back what this thread has captured."""
     _state.modules.clear()
 
 
+def aside(device: torch.device) -> torch.cuda.Stream:
+    """The other stream of a thread, for copies and captures: torch has 32, and hands them out again."""
+    if device not in _state.asides:
+        _state.asides[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return _state.asides[device]
+
+
 def capture(module: nn.Module, x: Tensor) -> Replay:
-    """Runs the module once without computing, and keeps what it would have launched. Raises `RuntimeError`."""
+    """Runs the module once without computing, and keeps what it would have launched.
+
+    Raises `RuntimeError`, of which `torch.OutOfMemoryError` is one: a graph's memory is its own.
+    """
+    torch.cuda.empty_cache()  # what is kept for later cannot become a graph's
     given, graph = x.clone(), torch.cuda.CUDAGraph()
-    here, aside = torch.cuda.current_stream(x.device), torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
-    aside.wait_stream(here)
-    with torch.cuda.stream(aside):
+    here, there = torch.cuda.current_stream(x.device), aside(x.device)
+    there.wait_stream(here)
+    with torch.cuda.stream(there):
         graph.capture_begin(capture_error_mode="thread_local")  # other threads may allocate meanwhile
         try:
             made = module(given)
-        finally:
-            graph.capture_end()
-    here.wait_stream(aside)
+        except BaseException:
+            with suppress(RuntimeError):  # it says no more than that capturing went wrong
+                graph.capture_end()
+            raise
+        graph.capture_end()
+    here.wait_stream(there)
 
     def replay(x: Tensor) -> Tensor:
         given.copy_(x)

@@ -16,6 +16,7 @@ from vs_vrt.errors import CheckpointError
 from vs_vrt.mirror import extend, mirror
 from vs_vrt.models.network import Network, Place, Statistics
 from vs_vrt.precision import computing
+from vs_vrt.replay import aside
 from vs_vrt.task import TaskRow
 from vs_vrt.tiling import Tile, Tiles, cut, merge
 from vs_vrt.windows import overlap, runs
@@ -121,10 +122,15 @@ class Restorer:
 
 
 def uploaded(video: Tensor, device: torch.device) -> Tensor:
-    """The same on the device, whose other work goes on meanwhile."""
+    """`(1 t c h w) -> (1 t c h w)`: the same on the device; to a GPU frame by frame, through pinned memory."""
     if device.type != "cuda":
         return video.to(device)
-    return video.pin_memory().to(device, non_blocking=True)
+    made = torch.empty(video.shape, dtype=video.dtype, device=device)
+    for place, frame in zip(made[0], video[0], strict=True):
+        # A copy of its own: `pin_memory` of a tile would pin all the frames that it is cut from.
+        pinned = torch.empty(frame.shape, dtype=frame.dtype, pin_memory=True)
+        place.copy_(pinned.copy_(frame), non_blocking=True)
+    return made
 
 
 def downloaded(frames: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -145,15 +151,15 @@ def downloaded(frames: Iterator[Tensor]) -> Iterator[Tensor]:
 
 
 def _download(frame: Tensor) -> tuple[Tensor, torch.cuda.Event]:
-    """Where it will be, on a stream of its own, and what says that it is there."""
-    here, aside = torch.cuda.current_stream(frame.device), torch.cuda.Stream(frame.device)  # type: ignore[no-untyped-call]
-    aside.wait_stream(here)
+    """Where it will be, by way of the thread's other stream, and what says that it is there."""
+    frame, there = frame.contiguous(), aside(frame.device)
+    there.wait_stream(torch.cuda.current_stream(frame.device))
     host = torch.empty(frame.shape, dtype=frame.dtype, pin_memory=True)
-    with torch.cuda.stream(aside):
+    with torch.cuda.stream(there):
         host.copy_(frame, non_blocking=True)
-    frame.record_stream(aside)  # its memory is not used again before
+    frame.record_stream(there)  # its memory is not used again before
     event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    event.record(aside)
+    event.record(there)
     return host, event
 
 

@@ -165,8 +165,11 @@ extern "C" __global__ void deform_conv(const Scalar *image, const Offset *offset
             if (channel < channels)
                 sample<VECTOR>(picture, c, w, where[((from + channel) / share - least) * PIXELS + pixel],
                                from + channel, sum);
+            // Rows of an odd number of words: what lies in them is aligned to single values.
+            typedef Vector<Scalar, TYPE == 0 ? 1 : VECTOR> Written;
+            Written *written = (Written *)(read + pixel * (CHUNK + PADDING) + channel);
             UNROLL
-            for (int n = 0; n < VECTOR; ++n) read[pixel * (CHUNK + PADDING) + channel + n] = narrow(sum[n]);
+            for (int n = 0; n < VECTOR; ++n) written[TYPE == 0 ? n : 0].lane[TYPE == 0 ? 0 : n] = narrow(sum[n]);
         }
         __syncthreads();
         sums.add(read, factors, padded);

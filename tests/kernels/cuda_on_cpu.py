@@ -52,4 +52,4 @@ def replace(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a test, the CPU's tensors are a GPU's, and kernels run here."""
     monkeypatch.setattr(cuda, "DEVICE", "cpu")
     monkeypatch.setattr(cuda, "compiled", compiled)
-    monkeypatch.setattr(cuda, "_broken", set())
+    monkeypatch.setattr(cuda, "_broken", {})

@@ -1,6 +1,7 @@
 """What the CUDA kernels compute, in every format, compiled as C++; in float32 tests/ops runs them as well."""
 
 import math
+import threading
 
 import pytest
 import torch
@@ -133,9 +134,29 @@ def test_weights_are_packed_once_and_anew_when_they_change() -> None:
     weight = torch.nn.Parameter(torch.randn(4, 4, 3, 3), requires_grad=False)
     x, offset = torch.randn(1, 4, 5, 5), torch.zeros(1, 18, 5, 5)
     deform_conv(x, offset, None, weight)
-    (packed,) = cuda._packed[weight].values()
+    (packed,) = cuda._packed.weights[weight].values()
     deform_conv(x, offset, None, weight)
-    assert next(iter(cuda._packed[weight].values())) is packed
-    weight.mul_(2)
-    expected = torch.nn.functional.conv2d(x, weight, padding=1)
-    assert error(deform_conv(x, offset, None, weight), expected) < 1e-4
+    assert next(iter(cuda._packed.weights[weight].values())) is packed
+    for _ in range(2):
+        expected = torch.nn.functional.conv2d(x, weight, padding=1)
+        assert error(deform_conv(x, offset, None, weight), expected) < 1e-4
+        weight.mul_(2)
+    weight.data = -weight.data
+    assert error(deform_conv(x, offset, None, weight), -expected) > 1  # it was doubled
+    assert error(deform_conv(x, offset, None, weight), -2 * expected) < 1e-4
+
+
+def test_threads_pack_for_themselves() -> None:
+    """A stream does not wait until another has packed."""
+    weight = torch.nn.Parameter(torch.randn(4, 4, 3, 3), requires_grad=False)
+    found = []
+
+    def pack() -> None:
+        found.append(cuda.prepacked(weight, torch.float16, 1, 16, 16))
+
+    for _ in range(2):
+        thread = threading.Thread(target=pack)
+        thread.start()
+        thread.join()
+    assert found[0] is not found[1]
+    assert torch.equal(found[0], found[1])

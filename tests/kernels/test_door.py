@@ -21,7 +21,8 @@ X, FLOW = torch.rand(2, 5, 9, 11), 3 * torch.randn(2, 2, 9, 11)
 def _as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The CPU's tensors count as a GPU's."""
     monkeypatch.setattr(cuda, "DEVICE", "cpu")
-    monkeypatch.setattr(cuda, "_broken", set())
+    monkeypatch.setattr(cuda, "_broken", {})
+    monkeypatch.setattr(cuda, "_said", set())
     compiled = cuda.compiled
     compiled.cache_clear()
     yield
@@ -29,17 +30,19 @@ def _as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_other_devices_formats_and_what_learns_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not cuda.applies("flow_warp", X, FLOW)  # of a CPU
+    assert not cuda.applies(X, FLOW)  # of a CPU
     monkeypatch.setattr(cuda, "DEVICE", "cpu")
-    assert cuda.applies("flow_warp", X, FLOW, None)
-    assert cuda.applies("flow_warp", X.half(), FLOW)
-    assert not cuda.applies("flow_warp", X.double(), FLOW)
+    assert cuda.applies(X, FLOW, None)
+    assert cuda.applies(X.half(), FLOW)
+    assert not cuda.applies(X.double(), FLOW)
+    assert not cuda.applies(X[:0], FLOW[:0])
+    assert not cuda.applies(X, FLOW.to("meta"))
     learning = X.clone().requires_grad_()
-    assert not cuda.applies("flow_warp", learning, FLOW)
+    assert not cuda.applies(learning, FLOW)
     with torch.no_grad():
-        assert cuda.applies("flow_warp", learning, FLOW)
+        assert cuda.applies(learning, FLOW)
     monkeypatch.setenv("VS_VRT_KERNELS", "off")
-    assert not cuda.applies("flow_warp", X, FLOW)
+    assert not cuda.applies(X, FLOW)
 
 
 @pytest.mark.usefixtures("_as_on_gpu")
@@ -129,3 +132,26 @@ def test_arguments_have_the_sizes_that_kernels_take() -> None:
     assert [each.nbytes for each in given] == [8, 8, 4, 4]
     assert given[0] == X.data_ptr()
     assert given[1] == 0
+
+
+def test_a_view_that_begins_between_two_accesses_is_read_in_smaller_ones() -> None:
+    values = torch.zeros(64, dtype=torch.float16)
+    begins = {offset: cuda.width(8, values[offset:]) for offset in (0, 1, 2, 4, 8)}
+    assert begins == {0: 8, 1: 1, 2: 2, 4: 4, 8: 8}
+    assert cuda.width(6, values) == 2
+    assert cuda.width(8, values, values[4:]) == 4
+
+
+@pytest.mark.usefixtures("_as_on_gpu", "_stream")
+def test_what_fails_in_one_format_goes_on_in_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    cupy = FakeCupy("compile")
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    compiled = cuda.compiled
+    monkeypatch.setattr(cuda, "compiled", lambda name, options, _: compiled(name, options, 0))
+    flow_warp(X.half(), FLOW)
+    cupy.fails = ""
+    launched = len(cupy.events)
+    flow_warp(X.half(), FLOW)
+    assert len(cupy.events) == launched
+    flow_warp(X, FLOW)
+    assert len(cupy.events) > launched

@@ -41,7 +41,7 @@ def _kernels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deform_conv_module, "deform_conv_reference", refuse)
     monkeypatch.setattr(deform_warp_module, "deform_warp_reference", refuse)
     monkeypatch.setattr(geglu_module, "geglu_reference", refuse)
-    monkeypatch.setattr(cuda, "_broken", set())
+    monkeypatch.setattr(cuda, "_broken", {})
 
 
 def on_gpu(*tensors: Tensor) -> list[Tensor]:

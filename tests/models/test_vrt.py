@@ -312,3 +312,23 @@ def test_flows_and_offsets_stay_float32_in_half_precision(monkeypatch: pytest.Mo
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         model(tensors["input"])
     assert set(seen) == {torch.float32}
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("mutual", [False, True])
+def test_biases_lie_as_fused_attention_reads_them(mutual: bool, half: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows in one piece, or a GPU computes all scores in memory."""
+    seen: list[Tensor] = []
+    attend = F.scaled_dot_product_attention
+
+    def watch(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, **rest: float) -> Tensor:
+        seen.extend([] if attn_mask is None else [attn_mask])
+        return attend(q, k, v, attn_mask=attn_mask, **rest)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watch)
+    module = WindowAttention(12, (2, 4, 4), 2, mutual)
+    for mask in (None, torch.zeros(32, 32)):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            module(torch.randn(3, 32, 12), mask)
+    assert len(seen) == (4 if mutual else 2)
+    assert all(mask.stride(-1) == 1 and mask.stride(-2) == mask.shape[-1] for mask in seen)

@@ -29,8 +29,8 @@ MUTUAL_SHARE = 0.75  # of a stage's blocks attend between the frames of a pair a
 MLP_RATIO = 2
 MAX_RESIDUE = 10.0  # pixels that an offset may differ from the flow, at full size
 STAGE_SCALES = (1, 2, 4, 8, 4, 2, 1)
-# Tokens or pixels that one step works on: more is no faster, and what it widens them to is large.
-CHUNK, GPU_CHUNK = 1 << 15, 1 << 16
+# Tokens or pixels that one step works on: what it widens them to is large, and glibc gives more back each time.
+CHUNK, GPU_CHUNK = 1 << 13, 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)

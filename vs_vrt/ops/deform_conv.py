@@ -59,7 +59,7 @@ def deform_conv(
         or (mask is not None and mask.shape != (b, geometry.taps * deform_groups, height, width))
     ):
         raise ValueError(f"offset {tuple(offset.shape)} does not fit {tuple(x.shape)} and {tuple(weight.shape)}")
-    if cuda.applies("deform_conv", x, offset, mask, weight, bias):
+    if cuda.applies(x, offset, mask, weight, bias):
         with suppress(cuda.KernelError):
             return cuda.deform_conv(x, offset, mask, weight, bias, geometry)
     fast = cpu.applies(x, offset, mask, weight, bias)

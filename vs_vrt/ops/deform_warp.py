@@ -21,7 +21,7 @@ def deform_warp(
     of the groups follows the i-th flow, (dx, dy) in pixels. Positions are float32 whatever the precision.
     Source: BasicVSR++ (arXiv 2104.13371), section 3.2; VRT (arXiv 2201.12288), equation 6.
     """
-    if cuda.applies("deform_conv", x, found, *flows, weight, bias):
+    if cuda.applies(x, found, *flows, weight, bias):
         geometry = Geometry(weight.shape[2], weight.shape[3], 1, weight.shape[2] // 2, 1)
         with suppress(cuda.KernelError):
             return cuda.deform_conv(x, found, None, weight, bias, geometry, flows, max_residue)

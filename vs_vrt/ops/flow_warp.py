@@ -18,7 +18,7 @@ def flow_warp(x: Tensor, flow: Tensor, padding: Literal["zeros", "border"] = "ze
     Source: SPyNet (arXiv 1611.00850), section 3.1.
     """
     check(x, flow)
-    if cuda.applies("flow_warp", x, flow):
+    if cuda.applies(x, flow):
         with suppress(cuda.KernelError):
             return cuda.flow_warp(x, flow, padding == "border")
     if cpu.applies(x, flow):
@@ -40,7 +40,7 @@ def flow_warp_nearest4(x: Tensor, flow: Tensor) -> Tensor:
     of images.
     """
     check(x, flow)
-    if cuda.applies("flow_warp_nearest4", x, flow):
+    if cuda.applies(x, flow):
         with suppress(cuda.KernelError):
             return cuda.flow_warp_nearest4(x, flow)
     return flow_warp_nearest4_reference(x, flow)

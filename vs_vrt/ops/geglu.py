@@ -10,7 +10,7 @@ from vs_vrt import cuda
 
 def geglu(gate: Tensor, value: Tensor) -> Tensor:
     """`(...), (...) -> (...)`: gelu(gate) * value, with the exact GELU. Source: GLU variants (arXiv 2002.05202)."""
-    if cuda.applies("geglu", gate, value):
+    if cuda.applies(gate, value):
         with suppress(cuda.KernelError):
             return cuda.geglu(gate, value)
     return geglu_reference(gate, value)
