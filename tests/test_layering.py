@@ -31,6 +31,7 @@ LAYERS = [
     ("vs_vrt.models", "vs_vrt.weights"),
     ("vs_vrt.ops",),
     ("vs_vrt.cuda", "vs_vrt.cpu", "vs_vrt.replay"),
+    ("vs_vrt.dispatch",),
     ("vs_vrt.errors", "vs_vrt.task", "vs_vrt.mirror"),  # the words that all layers use
 ]
 DOORS = {

@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from vs_vrt.dispatch import is_inference, is_on
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,7 @@ def computes(*tensors: Tensor | None, formats: Sequence[torch.dtype] = (torch.fl
     """Whether this is on the CPU, of these formats, with no gradients to keep, and fast ways are not switched off."""
     given = [each for each in tensors if each is not None]
     fits = all(each.device.type == "cpu" and each.dtype in formats for each in given)
-    learns = torch.is_grad_enabled() and any(each.requires_grad for each in given)
-    return fits and not learns and os.environ.get("VS_VRT_KERNELS") != "off"
+    return fits and is_inference(*given) and is_on()
 
 
 def applies(*tensors: Tensor | None) -> bool:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -14,6 +13,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from vs_vrt.dispatch import is_inference, is_on
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,8 @@ def applies(x: Tensor, *others: Tensor | None) -> bool:
     """
     given = [x, *(each for each in others if each is not None)]
     fits = all(each.device == x.device and each.dtype in FORMATS and each.numel() for each in given)
-    learns = torch.is_grad_enabled() and any(each.requires_grad for each in given)
     on_gpu = x.device.type == DEVICE and x.numel() < LARGEST
-    return on_gpu and fits and not learns and os.environ.get("VS_VRT_KERNELS") != "off"
+    return on_gpu and fits and is_inference(*given) and is_on()
 
 
 def flow_warp(x: Tensor, flow: Tensor, border: bool) -> Tensor:

@@ -1,7 +1,6 @@
 """Chains of kernels that a GPU repeats, captured once for each shape and launched as one (CUDA graphs)."""
 
 import logging
-import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+
+from vs_vrt.dispatch import is_on
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +71,7 @@ def replayed(module: nn.Module, x: Tensor) -> Tensor:
 
 def applies(x: Tensor) -> bool:
     """Whether calls may be captured at all."""
-    return (
-        x.device.type == "cuda"
-        and torch.is_inference_mode_enabled()
-        and not _state.broken
-        and os.environ.get("VS_VRT_KERNELS") != "off"
-    )
+    return x.device.type == "cuda" and torch.is_inference_mode_enabled() and not _state.broken and is_on()
 
 
 def key_of(module: nn.Module, x: Tensor) -> Key:

@@ -45,18 +45,11 @@ __device__ inline void multiply_add(float *d, const unsigned *a, const unsigned 
 
 #endif
 
-__device__ inline float bits_to_float(unsigned bits) {
+template <typename To, typename From>
+__device__ inline To same_bits(From value) {
     union {
-        unsigned from;
-        float to;
-    } value = {bits};
-    return value.to;
-}
-
-__device__ inline unsigned float_to_bits(float value) {
-    union {
-        float from;
-        unsigned to;
+        From from;
+        To to;
     } bits = {value};
     return bits.to;
 }
@@ -64,12 +57,12 @@ __device__ inline unsigned float_to_bits(float value) {
 __device__ inline float widen(float value) { return value; }
 
 __device__ inline float widen(unsigned short bits) {
-    return TYPE == 2 ? bits_to_float((unsigned)bits << 16) : half_to_float(bits);
+    return TYPE == 2 ? same_bits<float>((unsigned)bits << 16) : half_to_float(bits);
 }
 
 // To the nearest, ties to even; what is no number stays none.
 __device__ inline unsigned short narrow_bfloat16(float value) {
-    const unsigned bits = float_to_bits(value);
+    const unsigned bits = same_bits<unsigned>(value);
     if (value != value) return 0x7fc0;
     return (unsigned short)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }

@@ -5,12 +5,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from tests.kernels.references import take_away
 from tests.kernels.test_cuda_on_cpu import FORMATS, SHAPES, near
 from vs_vrt import cuda
 from vs_vrt.ops import deform_conv as deform_conv_module
-from vs_vrt.ops import deform_warp as deform_warp_module
-from vs_vrt.ops import flow_warp as flow_warp_module
-from vs_vrt.ops import geglu as geglu_module
 from vs_vrt.ops.deform_conv import Geometry, deform_conv, deform_conv_reference
 from vs_vrt.ops.deform_warp import deform_warp, deform_warp_reference
 from vs_vrt.ops.flow_warp import (
@@ -29,18 +27,10 @@ SIZE = (61, 75)
 DEVICE = "cuda:0"
 
 
-def refuse(*_: object, **__: object) -> None:
-    raise AssertionError("the reference ran in place of the kernel")
-
-
 @pytest.fixture(autouse=True)
 def _kernels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(flow_warp_module, "flow_warp_reference", refuse)
-    monkeypatch.setattr(flow_warp_module, "flow_warp_nearest4_reference", refuse)
-    monkeypatch.setattr(deform_conv_module, "deform_conv_reference", refuse)
-    monkeypatch.setattr(deform_warp_module, "deform_warp_reference", refuse)
-    monkeypatch.setattr(geglu_module, "geglu_reference", refuse)
+    take_away(monkeypatch)
     monkeypatch.setattr(cuda, "_broken", {})
 
 
