@@ -16,7 +16,7 @@ demo: .venv/demo ## restore a clip and compare (INPUT=any.mp4 FRAMES=all TRUTH=1
 
 test: lint ## everything that needs no more than pip
 	@echo "vrt: running the tests"
-	@$(IN_VENV) pytest -q
+	@$(IN_VENV) pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-all: test ## test, and what needs system packages
 	@echo "vrt: running the tests that need system packages"

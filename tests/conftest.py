@@ -19,6 +19,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    """Gives a test the same random numbers whichever tests ran before it."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def vapoursynth_home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment variables with which VSScript finds this Python, whatever the user has configured."""

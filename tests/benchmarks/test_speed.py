@@ -1,6 +1,7 @@
 """What `python -m benchmarks` counts, chooses and writes; how fast anything is, no test says."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 import benchmarks.__main__ as command
 from benchmarks import machine, networks, operations, plugin, report
+from benchmarks.processes import in_fresh_process
 from benchmarks.timing import Way, in_turn, products, seconds
 from tests.support import check_grammar
 from vs_vrt import cpu
@@ -107,7 +109,7 @@ def test_ways_take_turns_while_there_is_time(
 
 def test_an_operation_has_a_row() -> None:
     index = [each.name for each in operations.operations("cpu")].index("linear")
-    row = command.completed(operations.measure(index, "cpu", "fp32", 0.0), CEILINGS)
+    row = command.completed(in_fresh_process(operations.measure, index, "cpu", "fp32", 0.0), CEILINGS)
     assert (row["operation"], row["precision"], row["flop"]) == ("linear", "fp32", 2 * 32768 * 120 * 240)
     assert row["bytes"] == 4 * (32768 * (120 + 240) + 240 * 120 + 240)
     assert row["memory_bytes"] > 0.9 * 4 * 32768 * 240
@@ -172,6 +174,12 @@ def test_what_takes_minutes_on_a_cpu_is_left_to_gpus() -> None:
     )
     assert {("mana", "1x7x3x180x320"), ("vrt-reds-6", "1x6x3x184x320"), ("basicvsr", "960x540")} <= on_gpu - on_cpu
     assert ("mana", "1x7x3x64x64") in on_cpu & on_gpu
+
+
+@pytest.fixture(autouse=True)
+def _restores_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets the threads of the processes it starts; tests after it start some, too."""
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 
 @pytest.fixture
