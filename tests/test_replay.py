@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vs_vrt import replay
+from vs_vrt.models import vrt
+from vs_vrt.models.vrt import TMSAG
 from vs_vrt.replay import SHAPES, WARM, replayed
 
 
@@ -137,6 +139,31 @@ def test_released_graphs_are_captured_anew_and_dropped_modules_keep_none(capture
 def test_on_a_cpu_nothing_is_captured() -> None:
     with torch.inference_mode():
         assert not replay.applies(torch.ones(1))
+
+
+def test_groups_of_vrt_are_captured_where_they_are_small(
+    captures: list[torch.Size], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = TMSAG(4, 1, 1, (2, 4, 4), mutual=False)
+    x = torch.randn(1, 2, 8, 8, 4)
+    for limit, shapes in ((127, []), (128, [x.shape])):
+        monkeypatch.setattr(vrt, "GPU_CHUNK", limit)
+        for _ in range(WARM + 1):
+            made = group(x)
+        assert captures == shapes
+        assert torch.equal(made, 3 * x) == bool(shapes)
+
+
+@pytest.mark.cuda
+def test_modules_share_memory_and_give_the_same_bytes_in_turn() -> None:
+    torch.manual_seed(0)
+    modules = [nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))).cuda() for _ in range(2)]
+    with torch.inference_mode(), torch.autocast("cuda", torch.float16):
+        for i in range(WARM + 4):
+            for module in modules:
+                x = torch.randn(1, 8, 40, 50, device="cuda")
+                assert torch.equal(replayed(module, x), module(x)), i
+        assert len(replay._state.modules) == 2
 
 
 @pytest.mark.cuda

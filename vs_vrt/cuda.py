@@ -22,9 +22,12 @@ type Launch = Callable[[tuple[int, int, int], tuple[int, int, int], tuple[Any, .
 
 DEVICE = "cuda"
 FORMATS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # as native/kernels/device.h counts them
+HALVES = torch.float16, torch.bfloat16
 THREADS = 256  # of a block that makes one value each
 PIXELS = 64  # of a block of deform_conv.cu
 DEFORM_THREADS = 128
+QUERIES = 16  # of a warp of window_attention.cu
+SHARED = 48 << 10  # bytes that a block may have without asking
 TILE = 8  # outputs of a product of tensor cores
 TILES = 16  # of a block at most
 LARGEST = (1 << 31) - THREADS  # what a kernel counts to
@@ -86,6 +89,44 @@ def geglu(gate: Tensor, value: Tensor) -> Tensor:
     parts = gate.numel() // vector
     launch("geglu", gate, {"VECTOR": vector}, (-(-parts // THREADS), 1, 1), THREADS, (gate, value, out, parts))
     return out
+
+
+def attends(x: Tensor, heads: int, tokens: int, rows: int) -> bool:
+    """Whether `window_attention` may compute for `(... (g d))`, windows of so many tokens, a table of so many rows."""
+    dtype = torch.get_autocast_dtype(DEVICE) if torch.is_autocast_enabled(DEVICE) else x.dtype
+    head = x.shape[-1] // heads
+    shared = 2 * 72 * (-(-head // 16) * 16 + 8) * 2 + 12 * tokens + 4 * (rows + 1)
+    return dtype in HALVES and head % 2 == 0 and shared <= SHARED
+
+
+def window_attention(
+    qkv: Tensor,
+    table: Tensor | None,
+    heads: int,
+    window: Sequence[int],
+    moved: Sequence[int],
+    joined: Sequence[int],
+    table_window: Sequence[int],
+    out: Tensor,
+) -> None:
+    """`(b t h w (3 g d)), (rows g) -> (b t h w (g d))`: attention inside windows, written to `out`, perhaps a part.
+
+    Sizes are along t, h, w: of a window, of the window whose table of biases it is, where the first window begins, and
+    how much of the last one comes from the other end. Without a table each half of a window
+    attends to the other, and takes what the other's tokens find in it.
+    Raises `KernelError`. Source: native/kernels/window_attention.cu.
+    """
+    qkv, mutual = qkv.contiguous(), table is None
+    head, tokens = qkv.shape[4] // 3 // heads, math.prod(window)
+    count = tokens // (1 + mutual)
+    warps = min(8, -(-count // QUERIES))
+    parts = -(-count // (warps * QUERIES)) * (1 + mutual)
+    windows = qkv[..., 0].numel() // tokens
+    table = None if table is None else table.float().contiguous()
+    macros = {"HEAD": head, "VECTOR": width(head, qkv), "TOKENS": tokens, "ROWS": 0 if table is None else len(table)}
+    sizes = heads, *qkv.shape[1:4], *window, *moved, *joined, *table_window
+    arguments = qkv, table, out, out.stride(3), int(mutual), *sizes, np.float32(head**-0.5)
+    launch("window_attention", qkv, macros, (windows * heads * parts, 1, 1), 32 * warps, arguments)
 
 
 def deform_conv(
@@ -242,6 +283,7 @@ FILES = {  # kernel: the file that has it
     "flow_warp_nearest4": "flow_warp",
     "deform_conv": "deform_conv",
     "geglu": "geglu",
+    "window_attention": "window_attention",
 }
 
 

@@ -5,6 +5,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,7 +19,7 @@ type Key = tuple[object, ...]
 type Replay = Callable[[Tensor], Tensor]
 
 WARM = 3  # calls before a shape is captured: in the first, libraries load their kernels
-SHAPES = 2  # that a module keeps: each holds its features for good
+SHAPES = 2  # that a module keeps: each holds what it makes for good
 
 
 class Captured:
@@ -35,6 +36,7 @@ class State(threading.local):
     def __init__(self) -> None:
         self.modules: WeakKeyDictionary[nn.Module, Captured] = WeakKeyDictionary()
         self.asides: dict[torch.device, torch.cuda.Stream] = {}
+        self.pools: dict[torch.device, Any] = {}  # of memory, for what graphs make on the way: one replays at a time
         self.broken = False
 
 
@@ -84,6 +86,7 @@ def key_of(module: nn.Module, x: Tensor) -> Key:
 def release() -> None:
     """Gives back what this thread has captured."""
     _state.modules.clear()
+    _state.pools.clear()
 
 
 def aside(device: torch.device) -> torch.cuda.Stream:
@@ -103,7 +106,8 @@ def capture(module: nn.Module, x: Tensor) -> Replay:
     here, there = torch.cuda.current_stream(x.device), aside(x.device)
     there.wait_stream(here)
     with torch.cuda.stream(there):
-        graph.capture_begin(capture_error_mode="thread_local")  # other threads may allocate meanwhile
+        pool = _state.pools.setdefault(x.device, torch.cuda.graph_pool_handle())
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")  # other threads may allocate meanwhile
         try:
             made = module(given)
         except BaseException:

@@ -26,6 +26,16 @@ __device__ inline unsigned short float_to_half(float value) {
     return bits;
 }
 
+// What another lane of the warp has; all lanes must ask.
+__device__ inline float from_lane_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
+
+// 0 where the result would be less than a normal float.
+__device__ inline float power_of_two(float exponent) {
+    float value;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(value) : "f"(exponent));
+    return value;
+}
+
 // Older cards have no such instruction: what needs it does not compile for them, and its reference computes.
 #if TYPE != 0 && __CUDA_ARCH__ >= 800
 #if TYPE == 2

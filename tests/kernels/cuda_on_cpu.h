@@ -1,4 +1,5 @@
-// Enough of CUDA to run a kernel on a CPU: the threads of a block take turns, and change at barriers.
+// Enough of CUDA to run a kernel on a CPU: the threads of a block take turns, and change where they wait. A warp runs
+// on to the next barrier of its block while the others stand still, which shows where one is missing.
 //
 // A warp's matrix product goes by the PTX manual, lane by lane. With VRT_BACKWARDS=1 in the environment
 // threads take turns in the other order: a kernel without races gives the same bytes.
@@ -37,11 +38,12 @@ struct Barrier {
 struct Warp {
     Barrier barrier;
     unsigned a[32][4], b[32][2];
+    float lane[32];
 };
 
 static ucontext_t scheduler;
 static std::vector<ucontext_t> contexts;
-static std::vector<char> done;
+static std::vector<char> done, parked;  // parked: waits for its block
 static Barrier block;
 static std::vector<Warp> warps;
 static std::function<void()> body;
@@ -75,6 +77,7 @@ inline void run_block() {
     stacks.resize(threads, std::vector<char>(128 << 10));
     contexts.assign(threads, {});
     done.assign(threads, 0);
+    parked.assign(threads, 0);
     warps.assign((threads + 31) / 32, {});
     block = {};
     for (int i = 0; i < threads; ++i) {
@@ -85,11 +88,18 @@ inline void run_block() {
         makecontext(&contexts[i], reinterpret_cast<void (*)()>(enter), 1, i);
     }
     for (int left = threads; left > 0;)
-        for (int turn = 0; turn < threads; ++turn) {
-            const int i = backwards ? threads - 1 - turn : turn;
-            if (done[i]) continue;
-            swapcontext(&scheduler, &contexts[i]);
-            left -= done[i];
+        for (int turn = 0; turn < threads; turn += 32) {
+            const int first = backwards ? (threads - 1 - turn) / 32 * 32 : turn, last = min(first + 32, threads);
+            for (bool moves = true; moves;) {
+                moves = false;
+                for (int lane = 0; lane < last - first; ++lane) {
+                    const int i = backwards ? last - 1 - lane : first + lane;
+                    if (done[i] || parked[i]) continue;
+                    swapcontext(&scheduler, &contexts[i]);
+                    left -= done[i];
+                    moves = true;
+                }
+            }
         }
 }
 
@@ -117,7 +127,11 @@ void launch(void (*kernel)(Types...), const int64_t *shape, void **arguments, st
         unpack(kernel, shape, arguments);                                                                  \
     }
 
-inline void __syncthreads() { emulator::wait(emulator::block, blockDim.x); }
+inline void __syncthreads() {
+    emulator::parked[threadIdx.x] = emulator::block.arrived + 1 < blockDim.x;
+    if (!emulator::parked[threadIdx.x]) std::fill(emulator::parked.begin(), emulator::parked.end(), 0);
+    emulator::wait(emulator::block, blockDim.x);
+}
 
 inline float half_to_float(unsigned short bits) {
     const int exponent = bits >> 10 & 31, fraction = bits & 1023;
@@ -137,6 +151,17 @@ inline unsigned short float_to_half(float value) {
     const int steps = int(std::nearbyint(std::ldexp(size, 11 - exponent)));  // ties to even
     return sign | (steps < 1024 ? steps : ((exponent + 13) << 10) + steps);
 }
+
+inline float from_lane_xor(float value, int mask) {
+    emulator::Warp &warp = emulator::warp();
+    warp.lane[threadIdx.x % 32] = value;
+    emulator::wait_for_warp();
+    const float found = warp.lane[threadIdx.x % 32 ^ mask];
+    emulator::wait_for_warp();
+    return found;
+}
+
+inline float power_of_two(float exponent) { return std::exp2(exponent); }
 
 inline float widen(unsigned short bits);
 

@@ -22,6 +22,10 @@ def variants() -> list[tuple[str, tuple[str, ...]]]:
         for vector, tiles, fused, offset in ((1, 2, 0, 0), (4, 16, 1, int(kind > 0)), (2, 16, 1, 0)):
             macros = {"TYPE": kind, "VECTOR": vector, "NT": tiles, "FUSED": fused, "OFFSET": offset}
             found.append(("deform_conv", tuple(f"-D{key}={value}" for key, value in macros.items())))
+        for head, vector, tokens, rows in ((20, 4, 384, 2475), (30, 2, 384, 2475), (16, 8, 128, 0), (2, 1, 30, 135)):
+            macros = {"TYPE": kind, "HEAD": head, "VECTOR": vector, "TOKENS": tokens, "ROWS": rows}
+            if kind:
+                found.append(("window_attention", tuple(f"-D{key}={value}" for key, value in macros.items())))
     return found
 
 

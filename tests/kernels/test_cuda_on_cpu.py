@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from tests.golden_vectors import error
-from tests.kernels import cuda_on_cpu
+from tests.kernels import cuda_on_cpu, windows
 from vs_vrt import cuda
+from vs_vrt.models.vrt import TMSAG, WindowAttention
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.deform_warp import deform_warp, deform_warp_reference
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4, flow_warp_nearest4_reference, flow_warp_reference
+from vs_vrt.ops.window_attention import Size
 
 # Of the largest value: rounded once at the end, or what is read before the products too.
 TOLERANCE = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}
@@ -76,6 +78,36 @@ def test_deform_warp(dtype: torch.dtype, channels: int, outputs: int, groups: in
     assert near(deform_warp(x, found, flows, weight, bias, 10.0), deform_warp_reference(*wide, 10.0), dtype)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("mutual", [False, True])
+@pytest.mark.parametrize(("heads", "head", "t", "h", "w", "window", "shift"), windows.SHAPES)
+def test_window_attention(
+    dtype: torch.dtype, mutual: bool, heads: int, head: int, t: int, h: int, w: int, window: Size, shift: Size
+) -> None:
+    (qkv, table), how = windows.case(mutual, heads, head, t, h, w, window, shift)
+    qkv = qkv.to(dtype)
+    assert near(windows.in_one_pass(qkv, table, *how), windows.in_float64(qkv, table, *how), dtype)
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_a_group_of_vrt_attends_in_one_pass(mutual: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Projections, positions and halves of the result lie where the kernel finds and leaves them."""
+    group = TMSAG(12, 2, 2, (2, 4, 4), mutual)
+    for weight in group.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    x = torch.randn(1, 5, 9, 13, 12)
+    with torch.inference_mode():
+        expected = group.double()(x.double())
+        group.float()
+        with torch.autocast("cpu", torch.bfloat16):
+            monkeypatch.setattr(cuda, "DEVICE", "cuda")
+            usual = error(group(x).double(), expected)
+            monkeypatch.setattr(cuda, "DEVICE", "cpu")
+            monkeypatch.setattr(WindowAttention, "_in_windows", windows.refuse)
+            found = error(group(x).double(), expected)
+    assert 0 < found < 1.5 * usual < 0.1 * float(expected.abs().max())
+
+
 def test_strides_padding_and_dilation() -> None:
     x, weight = torch.randn(1, 8, 11, 10), torch.randn(4, 8, 5, 3)
     offset, mask = torch.randn(1, 30 * 2, 4, 6), torch.rand(1, 15 * 2, 4, 6)
@@ -109,12 +141,24 @@ def test_what_is_no_number_spoils_its_surroundings_alone(dtype: torch.dtype) -> 
     assert spoilt[..., 5, 39].isnan().all()
 
 
+def test_a_token_that_is_no_number_spoils_its_window_alone() -> None:
+    qkv, table = torch.randn(1, 2, 8, 12, 3 * 6).half(), torch.randn(147, 1)
+    qkv[0, 1, 2, 5, 6] = math.nan  # of a key
+    made = windows.in_one_pass(qkv, table, 1, (2, 4, 4), (0, 0, 0), False)
+    spoilt = torch.zeros(2, 8, 12, dtype=torch.bool)
+    spoilt[:, :4, 4:8] = True
+    assert torch.equal(made[0].isnan().all(3), spoilt)
+    assert torch.equal(made[0].isnan().any(3), spoilt)
+
+
 def test_a_kernel_without_races_gives_the_same_bytes_whoever_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight = torch.randn(1, 32, 9, 8).half(), torch.randn(16, 32, 3, 3).half()
     offset, mask = 2 * torch.randn(1, 18 * 4, 9, 8), torch.rand(1, 9 * 4, 9, 8)
-    forwards = deform_conv(x, offset, mask, weight)
+    given = torch.randn(1, 6, 8, 8, 3 * 20).half(), torch.randn(2475, 1), 1, (6, 8, 8), (0, 0, 0), False
+    forwards = deform_conv(x, offset, mask, weight), windows.in_one_pass(*given)
     monkeypatch.setenv("VRT_BACKWARDS", "1")
-    assert torch.equal(deform_conv(x, offset, mask, weight), forwards)
+    assert torch.equal(deform_conv(x, offset, mask, weight), forwards[0])
+    assert torch.equal(windows.in_one_pass(*given), forwards[1])
 
 
 def test_no_chunk_reaches_into_more_deformable_groups_than_a_block_has_room_for() -> None:

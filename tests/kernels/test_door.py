@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from vs_vrt import cuda
+from vs_vrt.models.vrt import TMSAG
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_reference
 
 SEED = torch.Generator().manual_seed(0)
@@ -156,3 +157,30 @@ def test_what_fails_in_one_format_goes_on_in_others(monkeypatch: pytest.MonkeyPa
     assert len(cupy.events) == launched
     flow_warp(X, FLOW)
     assert len(cupy.events) > launched
+
+
+@pytest.mark.usefixtures("_as_on_gpu")
+def test_attention_is_left_to_torch_where_its_kernel_has_no_room() -> None:
+    x = torch.zeros(1, 6, 8, 8, 120).half()
+    assert cuda.attends(x, 6, 384, 2475)
+    assert not cuda.attends(x.float(), 6, 384, 2475)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert cuda.attends(x.float(), 6, 384, 2475)
+    assert not cuda.attends(x, 24, 384, 2475)  # heads of five channels
+    assert not cuda.attends(x, 6, 1 << 12, 2475)
+    assert not cuda.attends(x, 6, 384, 12000)
+
+
+@pytest.mark.usefixtures("_as_on_gpu")
+def test_attention_that_cannot_run_is_attention_on_single_windows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setenv("VS_VRT_KERNELS", "on")
+    group, x = TMSAG(12, 2, 2, (2, 4, 4), mutual=True), torch.randn(1, 5, 9, 13, 12)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = group(x)
+        monkeypatch.setattr(cuda, "DEVICE", "cuda")
+        assert torch.equal(found, group(x))
+    said = [record.message.split(" (")[0] for record in caplog.records]
+    assert "vrt: the CUDA kernel window_attention cannot run" in said

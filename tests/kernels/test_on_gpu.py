@@ -5,6 +5,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from tests.kernels import windows
 from tests.kernels.references import take_away
 from tests.kernels.test_cuda_on_cpu import FORMATS, SHAPES, near
 from vs_vrt import cuda
@@ -18,7 +19,7 @@ from vs_vrt.ops.flow_warp import (
     flow_warp_reference,
 )
 from vs_vrt.ops.geglu import geglu, geglu_reference
-from vs_vrt.ops.window_attention import attention
+from vs_vrt.ops.window_attention import Size, attention, fused_attention
 from vs_vrt.precision import computing
 
 pytestmark = pytest.mark.cuda
@@ -108,6 +109,31 @@ def test_it_runs_on_the_current_stream() -> None:
         made = flow_warp(x, flow)
         torch.cuda.current_stream().synchronize()
     assert torch.equal(made, torch.ones_like(made))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("mutual", [False, True])
+@pytest.mark.parametrize(
+    ("heads", "head", "t", "h", "w", "window", "shift"), [*windows.SHAPES, (6, 20, 6, 61, 75, (6, 8, 8), (0, 4, 4))]
+)
+def test_window_attention(
+    dtype: torch.dtype, mutual: bool, heads: int, head: int, t: int, h: int, w: int, window: Size, shift: Size
+) -> None:
+    given, how = windows.case(mutual, heads, head, t, h, w, window, shift)
+    qkv, table = on_gpu(given[0].to(dtype), given[1])
+    assert near(windows.in_one_pass(qkv, table, *how), windows.in_float64(qkv, table, *how), dtype)
+
+
+def test_windows_are_neither_copied_nor_scored_in_memory() -> None:
+    heads, head = 6, 20
+    (qkv, table), how = windows.case(False, heads, head, 6, 128, 128, (6, 8, 8), (3, 4, 4))
+    qkv, table = on_gpu(qkv.half(), table)
+    out = qkv.new_empty(*qkv.shape[:4], heads * head)
+    torch.cuda.reset_peak_memory_stats(DEVICE)
+    before = torch.cuda.memory_allocated(DEVICE)
+    places = {"window": how[1], "table_window": how[1], "moved": how[2], "joined": how[2]}
+    fused_attention(qkv, table, out, heads=heads, **places)
+    assert torch.cuda.max_memory_allocated(DEVICE) - before < qkv.numel() // 100
 
 
 @pytest.mark.parametrize("channels", [16, 20, 30])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, override
 
 import torch
@@ -19,10 +20,13 @@ from vs_vrt.ops.window_attention import (
     Size,
     attention,
     fit_window,
+    fused_attention,
+    fused_attention_applies,
     relative_position_index,
     shifted_windows,
     sine_position_encoding,
 )
+from vs_vrt.replay import replayed
 from vs_vrt.task import SPYNET, SpyNetConfig
 
 MUTUAL_SHARE = 0.75  # of a stage's blocks attend between the frames of a pair as well
@@ -75,9 +79,9 @@ class GEGLU(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """`(m n c), (n n) -> (m n c)`: attention among the tokens of a window and, if `mutual`, between its two frames.
+    """`(b t h w c) -> (b t h w c)`: attention among the tokens of a window and, if `mutual`, between its two frames.
 
-    The mask is added to the scores. Source: section 3.2, equations 3 to 5.
+    Windows and shifts are those of `fit_window`. Source: section 3.2, equations 3 to 5.
     """
 
     relative_position_index: Tensor
@@ -85,7 +89,7 @@ class WindowAttention(nn.Module):
 
     def __init__(self, dim: int, window: Size, num_heads: int, mutual: bool) -> None:
         super().__init__()
-        self.num_heads, self.mutual = num_heads, mutual
+        self.window, self.num_heads, self.mutual = window, num_heads, mutual
         rows = (2 * window[0] - 1) * (2 * window[1] - 1) * (2 * window[2] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.zeros(rows, num_heads))
         self.register_buffer("relative_position_index", relative_position_index(window))
@@ -95,7 +99,27 @@ class WindowAttention(nn.Module):
             self.qkv_mut = Linear(dim, 3 * dim)
         self.proj = Linear(2 * dim if mutual else dim, dim)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, window: Size, shift: Size) -> Tensor:
+        fused = fused_attention_applies(x, self.num_heads, window, self.relative_position_bias_table)
+        bands = partial(self._in_band, window) if fused else None
+        return shifted_windows(x, window, shift, self._in_windows, bands)
+
+    def _in_band(self, window: Size, x: Tensor, moved: Size, joined: Size) -> Tensor:
+        """`(b t h w c) -> (b t h w c)`: in one pass over all windows of a band."""
+        dim, attend = x.shape[4], partial(fused_attention, heads=self.num_heads, window=window, moved=moved)
+        attended = x.new_empty(*x.shape[:4], self.proj.in_features)
+        if self.mutual:
+            positions = rearrange(self.position_bias, "1 (h w) c -> h w c", h=window[1]).roll(moved[1:], (0, 1))
+            placed = x + positions.repeat(x.shape[2] // window[1], x.shape[3] // window[2], 1)
+            # Along time all are neighbours: both directions take the first frame's mask. So trained.
+            between = 0, *joined[1:]
+            attend(self.qkv_mut(placed), None, joined=between, table_window=self.window, out=attended[..., :dim])
+        table = self.relative_position_bias_table
+        attend(self.qkv_self(x), table, joined=joined, table_window=self.window, out=attended[..., -dim:])
+        return self.proj(attended)  # type: ignore[no-any-return]
+
+    def _in_windows(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """`(m n c), (n n) -> (m n c)`: the mask is added to the scores."""
         n = x.shape[1]
         # A window smaller than the configured one takes the first rows, wherever its tokens really lie: so trained.
         bias = rearrange(self.relative_position_bias_table[self.relative_position_index[:n, :n]], "n k g -> g n k")
@@ -106,7 +130,7 @@ class WindowAttention(nn.Module):
         return self.proj(attended)  # type: ignore[no-any-return]
 
     def _between(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """`(m (2 n) c) -> (m (2 n) c)`: each frame's tokens become what they find in the other frame."""
+        """`(m (2 n) c) -> (m (2 n) c)`: each frame becomes what the other's tokens find in it."""
         half = x.shape[1] // 2
         q, k, v = self._heads(self.qkv_mut(x + self.position_bias.repeat(1, 2, 1)))
         # Both directions take the first frame's mask: pairs that join the video's ends are not masked. So trained.
@@ -139,7 +163,7 @@ class TMSA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         window, shift = fit_window((x.shape[1], x.shape[2], x.shape[3]), self.window, self.shift)
-        x = x + shifted_windows(self.norm1(x), window, shift, self.attn)
+        x = x + self.attn(self.norm1(x), window, shift)
         return chunked(lambda tokens: tokens + self.mlp(self.norm2(tokens)), x)
 
 
@@ -154,7 +178,8 @@ class TMSAG(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(x)  # type: ignore[no-any-return]
+        # Small scales wait for launches, large ones would only hold their features twice.
+        return replayed(self.blocks, x) if x[..., 0].numel() <= GPU_CHUNK else self.blocks(x)
 
 
 class RTMSA(nn.Module):

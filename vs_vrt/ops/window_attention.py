@@ -1,12 +1,16 @@
 """Attention inside shifted 3-D windows; the projections around it have weights and live with the network."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import product
+from math import prod
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
+
+from vs_vrt import cuda
 
 type Size = tuple[int, int, int]  # along t, h, w
 
@@ -25,19 +29,26 @@ def fit_window(size: Size, window: Size, shift: Size) -> tuple[Size, Size]:
     return (sides[0], sides[1], sides[2]), (moved[0], moved[1], moved[2])
 
 
-def shifted_windows(x: Tensor, window: Size, shift: Size, attend: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
-    """`(b t h w c) -> (b t h w c)`: `attend` on each window, after a cyclic shift that is undone.
+def shifted_windows(
+    x: Tensor,
+    window: Size,
+    shift: Size,
+    attend: Callable[[Tensor, Tensor | None], Tensor],
+    attend_bands: Callable[[Tensor, Size, Size], Tensor] | None = None,
+) -> Tensor:
+    """`(b t h w c) -> (b t h w c)`: attention on each window, after a cyclic shift that is undone.
 
-    `attend` takes windows `(m n c)` and the mask `(n n)` that they share, or None; tokens are in row-major order. The
-    video is padded with zeros to whole windows, and the padding is attended to like the rest.
+    `attend` takes windows `(m n c)` and the mask `(n n)` that they share, or None; tokens are in row-major order.
+    `attend_bands`, for `fused_attention`, takes bands `(b t r w c)` of rows of windows as they lie, where in them the
+    first window begins along t, h, w, and how many tokens of the last one along an axis come from the other end.
+    The video is padded with zeros to whole windows, and the padding is attended to like the rest.
     Source: Swin (arXiv 2103.14030), section 3.2, in three dimensions; VRT (arXiv 2201.12288), section 3.2.
     """
-    if torch.is_autocast_enabled(x.device.type):
-        x = x.to(torch.get_autocast_dtype(x.device.type))  # as `attend` will: what is moved before is half as large
     t, h, w = x.shape[1:4]
-    pads = [-extent % side for extent, side in zip((t, h, w), window, strict=True)]
-    if any(pads):
-        x = F.pad(x, (0, 0, 0, pads[2], 0, pads[1], 0, pads[0]))
+    x = _whole_windows(x, window)
+    if attend_bands is not None:
+        with suppress(cuda.KernelError):
+            return _in_bands(x, window, shift, attend_bands)[:, :t, :h, :w]
     if any(shift):
         x = x.roll([-step for step in shift], (1, 2, 3))
     sides = dict(zip(("p", "q", "r"), window, strict=True))
@@ -54,6 +65,32 @@ def shifted_windows(x: Tensor, window: Size, shift: Size, attend: Callable[[Tens
     if any(shift):
         result = result.roll(shift, (1, 2, 3))
     return result[:, :t, :h, :w]
+
+
+def _in_bands(x: Tensor, window: Size, shift: Size, attend: Callable[[Tensor, Size, Size], Tensor]) -> Tensor:
+    """Of whole windows. Only the last band is put together from both ends."""
+    b, t, rows, w, _ = x.shape
+    result = torch.empty_like(x, memory_format=torch.contiguous_format)
+    step = max(1, GPU_TOKENS // (b * t * w * window[1])) * window[1]
+    for start in range(0, rows, step):
+        first, last = start + shift[1], min(start + step, rows) + shift[1]
+        around = max(0, last - rows)  # those at the other end
+        band = x[:, :, first:last]
+        if around:
+            band = torch.cat([band, x[:, :, :around]], dim=2)
+        joined = shift[1] if last >= rows else 0
+        made = attend(band, (shift[0], 0, shift[2]), (shift[0], joined, shift[2]))
+        result[:, :, first:last] = made[:, :, : made.shape[2] - around]
+        result[:, :, :around] = made[:, :, made.shape[2] - around :]
+    return result
+
+
+def _whole_windows(x: Tensor, window: Size) -> Tensor:
+    """`(b t h w c) -> (b t' h' w' c)`: with zeros behind, in the format that will be attended in."""
+    if torch.is_autocast_enabled(x.device.type):
+        x = x.to(torch.get_autocast_dtype(x.device.type))  # what is moved before is half as large
+    pads = [-extent % side for extent, side in zip(x.shape[1:4], window, strict=True)]
+    return F.pad(x, (0, 0, 0, pads[2], 0, pads[1], 0, pads[0])) if any(pads) else x
 
 
 def _groups(
@@ -92,6 +129,31 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         q, k, v = (F.pad(each, (0, missing)) for each in (q, k, v))
     found = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=channels**-0.5)[..., :channels]
     return rearrange(found, "m g n d -> m n (g d)")
+
+
+def fused_attention_applies(x: Tensor, heads: int, window: Size, table: Tensor) -> bool:
+    """Whether `fused_attention` may compute for `(... (g d))` and biases `(rows g)`: its kernel has limits."""
+    return cuda.applies(x, table) and cuda.attends(x, heads, prod(window), len(table))
+
+
+def fused_attention(
+    qkv: Tensor,
+    table: Tensor | None,
+    out: Tensor,
+    *,
+    heads: int,
+    window: Size,
+    table_window: Size,
+    moved: Size,
+    joined: Size,
+) -> None:
+    """`(b t h w (3 g d)), (rows g) -> (b t h w (g d))`: attention inside windows, written to `out`, perhaps a part.
+
+    The table has a bias for each row of `relative_position_index(table_window)`. Without one, each half of a window
+    attends to the other, and takes what the other's tokens find in it. `moved` and `joined` are what `shifted_windows`
+    says. Raises `cuda.KernelError`: then there is `attention` on the windows themselves.
+    """
+    cuda.window_attention(qkv, table, heads, window, moved, joined, table_window, out)
 
 
 def relative_position_index(window: Size) -> Tensor:
