@@ -68,7 +68,9 @@ class Workers:
                     raise
                 forget(error)
                 was_alone = True
-            engine.release_caches(worker.device)
+            for each in self._workers:  # graphs belong to the threads that captured them
+                if each.device == worker.device:
+                    engine.run(each.device, each.stream, engine.release_caches, each.device)
 
     def load(self) -> list[Worker]:
         """The workers, which wait for the checkpoint when they are first asked for. Raises `VrtError`."""

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from vs_vrt import replay
 from vs_vrt.models import vrt
+from vs_vrt.models.blocks import Linear
 from vs_vrt.models.vrt import TMSAG
+from vs_vrt.precision import computing
 from vs_vrt.replay import SHAPES, WARM, replayed
 
 
@@ -87,15 +89,21 @@ def test_modules_and_formats_have_their_own(captures: list[torch.Size]) -> None:
     assert len(captures) == 1
 
 
-def test_the_shape_that_was_not_used_longest_goes(captures: list[torch.Size]) -> None:
+def test_shapes_that_take_turns_push_none_out_and_idle_ones_go(
+    captures: list[torch.Size], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "IDLE", 30)
     module = Doubled()
-    for size in range(1, SHAPES + 2):
-        call(module, size, times=WARM + 1)
-    assert len(replay._state.modules[module].replays) == SHAPES
-    call(module, 2)
-    assert len(captures) == SHAPES + 1
-    call(module, 1)
-    assert captures[-1] == torch.Size([1])
+    for _ in range(WARM + 3):
+        for size in range(1, SHAPES + 3):
+            call(module, size)
+    first = [torch.Size([size]) for size in range(1, SHAPES + 1)]
+    assert captures == first
+    assert call(module, SHAPES + 1, times=20) == 2
+    assert call(module, SHAPES + 1, times=20) == 3
+    assert call(module, 1, times=WARM) == 2  # begins anew
+    assert call(module, 1) == 3
+    assert captures[SHAPES:] == [torch.Size([SHAPES + 1]), first[0]]
 
 
 def test_threads_share_none(captures: list[torch.Size]) -> None:
@@ -125,15 +133,33 @@ def test_what_cannot_be_captured_is_launched_one_by_one_and_that_is_said_once(
     assert not captures
 
 
-def test_released_graphs_are_captured_anew_and_dropped_modules_keep_none(captures: list[torch.Size]) -> None:
+def test_where_memory_ran_out_nothing_is_captured_any_more(captures: list[torch.Size]) -> None:
     module = Doubled()
     call(module, 4, times=WARM + 1)
     replay.release()
-    assert call(module, 4, times=WARM) == 2
-    assert call(module, 4) == 3
-    assert len(captures) == 2
+    assert not replay._state.modules
+    assert call(module, 4, times=WARM + 2) == 2
+    assert len(captures) == 1
+
+
+@pytest.mark.usefixtures("captures")
+def test_dropped_modules_keep_nothing() -> None:
+    module = Doubled()
+    call(module, 4, times=WARM + 1)
     del module
     assert not replay._state.modules
+
+
+def test_a_pool_ends_with_its_last_graph(captures: list[torch.Size], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
+    cpu, module = torch.device("cpu"), Doubled()
+    first = replay.pool_of(cpu)
+    call(module, 4, times=WARM + 1)
+    replay._state.pools[cpu] = first  # where the graph lies
+    assert replay.pool_of(cpu) is first
+    del module
+    assert replay.pool_of(cpu) is not first
+    assert len(captures) == 1
 
 
 def test_on_a_cpu_nothing_is_captured() -> None:
@@ -157,13 +183,29 @@ def test_groups_of_vrt_are_captured_where_they_are_small(
 @pytest.mark.cuda
 def test_modules_share_memory_and_give_the_same_bytes_in_turn() -> None:
     torch.manual_seed(0)
-    modules = [nn.Sequential(*(nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))).cuda() for _ in range(2)]
-    with torch.inference_mode(), torch.autocast("cuda", torch.float16):
-        for i in range(WARM + 4):
-            for module in modules:
-                x = torch.randn(1, 8, 40, 50, device="cuda")
+    modules = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), Linear(50, 50)).cuda().requires_grad_(False) for _ in "ab"]
+    for i in range(WARM + 4):
+        for module in modules:
+            x = torch.randn(1, 8, 40, 50, device="cuda")
+            with computing(x.device, "fp16"):
                 assert torch.equal(replayed(module, x), module(x)), i
-        assert len(replay._state.modules) == 2
+    assert not replay._state.broken
+    assert all(replay._state.modules[module].replays for module in modules)
+    assert len(replay._state.pools) == 1
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("mutual", [False, True])
+def test_a_group_of_vrt_replays(mutual: bool, precision: str) -> None:
+    torch.manual_seed(0)
+    group = TMSAG(40, 2, 2, (2, 8, 8), mutual).cuda().requires_grad_(False)
+    for i in range(WARM + 3):
+        x = torch.randn(1, 3, 20, 26, 40, device="cuda")
+        with computing(x.device, precision):
+            assert torch.equal(group(x), group.blocks(x)), i
+    assert not replay._state.broken
+    assert replay._state.modules[group.blocks].replays
 
 
 @pytest.mark.cuda

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -20,6 +20,7 @@ type Replay = Callable[[Tensor], Tensor]
 
 WARM = 3  # calls before a shape is captured: in the first, libraries load their kernels
 SHAPES = 2  # that a module keeps: each holds what it makes for good
+IDLE = 1 << 10  # calls of the module after which a shape is no longer needed: of tiles, many take turns
 
 
 class Captured:
@@ -27,7 +28,15 @@ class Captured:
 
     def __init__(self) -> None:
         self.calls: Counter[Key] = Counter()
-        self.replays: OrderedDict[Key, Replay] = OrderedDict()
+        self.replays: dict[Key, Replay] = {}
+        self.used: dict[Key, int] = {}  # at which call of the module last
+
+    def has_room(self) -> bool:
+        """For another shape, perhaps in place of one that is idle."""
+        now = self.calls.total()
+        for key in [key for key, last in self.used.items() if now - last > IDLE]:
+            del self.replays[key], self.used[key], self.calls[key]
+        return len(self.replays) < SHAPES
 
 
 class State(threading.local):
@@ -56,6 +65,8 @@ def replayed(module: nn.Module, x: Tensor) -> Tensor:
     if captured.calls[key] <= WARM:
         return module(x)  # type: ignore[no-any-return]
     if key not in captured.replays:
+        if not captured.has_room():
+            return module(x)  # type: ignore[no-any-return]
         try:
             captured.replays[key] = capture(module, x)
         except torch.OutOfMemoryError:
@@ -65,9 +76,7 @@ def replayed(module: nn.Module, x: Tensor) -> Tensor:
             reason = str(error).strip().partition("\n")[0]
             log.warning("vrt: a CUDA graph cannot be captured (%s), kernels are launched one by one", reason)
             return module(x)  # type: ignore[no-any-return]
-        if len(captured.replays) > SHAPES:
-            captured.replays.popitem(last=False)
-    captured.replays.move_to_end(key)
+    captured.used[key] = captured.calls.total()
     return captured.replays[key](x)
 
 
@@ -84,9 +93,18 @@ def key_of(module: nn.Module, x: Tensor) -> Key:
 
 
 def release() -> None:
-    """Gives back what this thread has captured."""
+    """Gives back what this thread has captured, for good: memory ran out, and graphs are not planned for."""
+    _state.broken = True
     _state.modules.clear()
     _state.pools.clear()
+
+
+def pool_of(device: torch.device) -> Any:
+    """That of this thread's graphs; a new one where there are none, as a pool ends with its last graph."""
+    if device not in _state.pools or not any(captured.replays for captured in _state.modules.values()):
+        torch.cuda.empty_cache()  # what is kept for later cannot become a graph's
+        _state.pools[device] = torch.cuda.graph_pool_handle()
+    return _state.pools[device]
 
 
 def aside(device: torch.device) -> torch.cuda.Stream:
@@ -101,13 +119,11 @@ def capture(module: nn.Module, x: Tensor) -> Replay:
 
     Raises `RuntimeError`, of which `torch.OutOfMemoryError` is one: a graph's memory is its own.
     """
-    torch.cuda.empty_cache()  # what is kept for later cannot become a graph's
     given, graph = x.clone(), torch.cuda.CUDAGraph()
     here, there = torch.cuda.current_stream(x.device), aside(x.device)
     there.wait_stream(here)
     with torch.cuda.stream(there):
-        pool = _state.pools.setdefault(x.device, torch.cuda.graph_pool_handle())
-        graph.capture_begin(pool=pool, capture_error_mode="thread_local")  # other threads may allocate meanwhile
+        graph.capture_begin(pool=pool_of(x.device), capture_error_mode="thread_local")  # other threads may allocate
         try:
             made = module(given)
         except BaseException:

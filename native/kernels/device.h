@@ -40,8 +40,10 @@ __device__ inline float power_of_two(float exponent) {
 #if TYPE != 0 && __CUDA_ARCH__ >= 800
 #if TYPE == 2
 #define MMA "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"
+#define NARROW_PAIR "cvt.rn.bf16x2.f32"
 #else
 #define MMA "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
+#define NARROW_PAIR "cvt.rn.f16x2.f32"
 #endif
 
 // The tensor cores' d += a b for a (16 16), b (16 8), d (16 8), each spread over the 32 lanes of a warp as the PTX
@@ -86,6 +88,19 @@ __device__ inline Scalar narrow(float value) {
     return narrow_bfloat16(value);
 #endif
 }
+
+#if TYPE != 0
+// Two in a word, as tensor cores take them: the first in the lower half.
+__device__ inline unsigned narrow_pair(float first, float second) {
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    unsigned bits;
+    asm(NARROW_PAIR " %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+    return bits;
+#else
+    return narrow(first) | (unsigned)narrow(second) << 16;
+#endif
+}
+#endif
 
 // Neighbours that one access reads or writes.
 template <typename T, int N>

@@ -16,6 +16,7 @@ from vapoursynth import core
 
 from tests.filters.doubles import PATIENCE, Contrast, Mix, install
 from tests.support import Video, check_grammar, clip_bytes, clip_of, frame_bytes
+from vs_vrt import engine
 from vs_vrt.models.network import Statistics
 
 WIDTH, HEIGHT, FRAMES, LENGTH = 200, 100, 6, 2
@@ -99,6 +100,14 @@ def test_the_second_time_tiles_shrink_to_what_fits(exhaust: Callable[[], object]
     assert tiles(clip) == [MIDDLE_TILE] * FRAMES
     assert clip_bytes(start(EVERYTHING, **given(arguments))[1]) == found
     assert clip_bytes(start(EVERYTHING)[1]) != found
+
+
+def test_what_threads_keep_is_given_back_by_themselves(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of captured graphs, a thread knows its own."""
+    where = []
+    monkeypatch.setattr(engine, "release_caches", lambda _: where.append(threading.current_thread().name))
+    clip_bytes(start(MIDDLE, num_streams=2)[1])
+    assert {name.rpartition("_")[0] for name in where} == {"vrt-cpu/0", "vrt-cpu/1"}
 
 
 def test_tiles_shrink_as_far_as_it_takes(start: Start, log: list[str]) -> None:

@@ -12,6 +12,17 @@ nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="torch has no CUDA her
 ARCHITECTURES = ("sm_80", "sm_90", "sm_120")
 
 
+# Channels of a head, those read at once, windows, rows of the table: VRT's of 6 frames and 8, the compact one's.
+ATTENDED = [
+    (20, 4, 6, 8, 8, 2475),
+    (30, 2, 6, 8, 8, 2475),
+    (16, 8, 8, 8, 8, 3375),
+    (20, 4, 2, 8, 8, 0),
+    (8, 8, 6, 8, 8, 2475),
+    (2, 1, 1, 3, 5, 45),
+]
+
+
 def variants() -> list[tuple[str, tuple[str, ...]]]:
     """Files, and macros that vs_vrt/cuda.py defines for them: the least, the most, and VRT's."""
     shapes = [(0, 1), (0, 4), (1, 1), (1, 8), (2, 8)]
@@ -22,10 +33,12 @@ def variants() -> list[tuple[str, tuple[str, ...]]]:
         for vector, tiles, fused, offset in ((1, 2, 0, 0), (4, 16, 1, int(kind > 0)), (2, 16, 1, 0)):
             macros = {"TYPE": kind, "VECTOR": vector, "NT": tiles, "FUSED": fused, "OFFSET": offset}
             found.append(("deform_conv", tuple(f"-D{key}={value}" for key, value in macros.items())))
-        for head, vector, tokens, rows in ((20, 4, 384, 2475), (30, 2, 384, 2475), (16, 8, 128, 0), (2, 1, 30, 135)):
-            macros = {"TYPE": kind, "HEAD": head, "VECTOR": vector, "TOKENS": tokens, "ROWS": rows}
-            if kind:
-                found.append(("window_attention", tuple(f"-D{key}={value}" for key, value in macros.items())))
+        for head, vector, *window, rows in ATTENDED if kind else ():
+            sides = {
+                f"{kind}_{axis}": side for kind in ("SIDE", "TABLE") for axis, side in zip("THW", window, strict=True)
+            }
+            macros = {"TYPE": kind, "HEAD": head, "VECTOR": vector, "ROWS": rows} | sides
+            found.append(("window_attention", tuple(f"-D{key}={value}" for key, value in macros.items())))
     return found
 
 

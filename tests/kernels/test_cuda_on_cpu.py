@@ -11,6 +11,7 @@ from tests.golden_vectors import error
 from tests.kernels import cuda_on_cpu, windows
 from vs_vrt import cuda
 from vs_vrt.models.vrt import TMSAG, WindowAttention
+from vs_vrt.ops import window_attention
 from vs_vrt.ops.deform_conv import deform_conv
 from vs_vrt.ops.deform_warp import deform_warp, deform_warp_reference
 from vs_vrt.ops.flow_warp import flow_warp, flow_warp_nearest4, flow_warp_nearest4_reference, flow_warp_reference
@@ -82,8 +83,18 @@ def test_deform_warp(dtype: torch.dtype, channels: int, outputs: int, groups: in
 @pytest.mark.parametrize("mutual", [False, True])
 @pytest.mark.parametrize(("heads", "head", "t", "h", "w", "window", "shift"), windows.SHAPES)
 def test_window_attention(
-    dtype: torch.dtype, mutual: bool, heads: int, head: int, t: int, h: int, w: int, window: Size, shift: Size
+    dtype: torch.dtype,
+    mutual: bool,
+    heads: int,
+    head: int,
+    t: int,
+    h: int,
+    w: int,
+    window: Size,
+    shift: Size,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(window_attention, "GPU_TOKENS", 2 * t * w * window[1])  # of a row of windows, in both videos
     (qkv, table), how = windows.case(mutual, heads, head, t, h, w, window, shift)
     qkv = qkv.to(dtype)
     assert near(windows.in_one_pass(qkv, table, *how), windows.in_float64(qkv, table, *how), dtype)
@@ -96,6 +107,7 @@ def test_a_group_of_vrt_attends_in_one_pass(mutual: bool, monkeypatch: pytest.Mo
     for weight in group.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     x = torch.randn(1, 5, 9, 13, 12)
+    monkeypatch.setattr(window_attention, "GPU_TOKENS", 1)
     with torch.inference_mode():
         expected = group.double()(x.double())
         group.float()
@@ -103,7 +115,7 @@ def test_a_group_of_vrt_attends_in_one_pass(mutual: bool, monkeypatch: pytest.Mo
             monkeypatch.setattr(cuda, "DEVICE", "cuda")
             usual = error(group(x).double(), expected)
             monkeypatch.setattr(cuda, "DEVICE", "cpu")
-            monkeypatch.setattr(WindowAttention, "_in_windows", windows.refuse)
+            monkeypatch.setattr(WindowAttention, "in_windows", windows.refuse)
             found = error(group(x).double(), expected)
     assert 0 < found < 1.5 * usual < 0.1 * float(expected.abs().max())
 

@@ -175,11 +175,15 @@ def test_attention_is_left_to_torch_where_its_kernel_has_no_room() -> None:
 def test_attention_that_cannot_run_is_attention_on_single_windows(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    monkeypatch.setenv("VS_VRT_KERNELS", "on")
+    def refuse(*_: object) -> cuda.Launch:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(cuda, "compiled", refuse)
     group, x = TMSAG(12, 2, 2, (2, 4, 4), mutual=True), torch.randn(1, 5, 9, 13, 12)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert cuda.attends(x, 2, 32, 147)
         found = group(x)
+        assert not cuda.attends(x, 2, 32, 147)  # it is not begun in vain again
         monkeypatch.setattr(cuda, "DEVICE", "cuda")
         assert torch.equal(found, group(x))
     said = [record.message.split(" (")[0] for record in caplog.records]

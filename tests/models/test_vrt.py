@@ -134,9 +134,9 @@ def test_golden_geglu() -> None:
 def test_golden_window_attention(name: str) -> None:
     def run(module: WindowAttention, inputs: dict[str, Tensor]) -> Tensor:
         if "mask" not in inputs:
-            return module._in_windows(inputs["x"], None)
+            return module.in_windows(inputs["x"], None)
         masks = inputs["mask"].repeat(len(inputs["x"]) // len(inputs["mask"]), 1, 1)
-        return torch.cat([module._in_windows(x[None], mask) for x, mask in zip(inputs["x"], masks, strict=True)])
+        return torch.cat([module.in_windows(x[None], mask) for x, mask in zip(inputs["x"], masks, strict=True)])
 
     component_error(
         f"comp_vrt_windowattn_{name}",
@@ -329,6 +329,6 @@ def test_biases_lie_as_fused_attention_reads_them(mutual: bool, half: bool, monk
     module = WindowAttention(12, (2, 4, 4), 2, mutual)
     for mask in (None, torch.zeros(32, 32)):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-            module._in_windows(torch.randn(3, 32, 12), mask)
+            module.in_windows(torch.randn(3, 32, 12), mask)
     assert len(seen) == (4 if mutual else 2)
     assert all(mask.stride(-1) == 1 and mask.stride(-2) == mask.shape[-1] for mask in seen)

@@ -79,9 +79,9 @@ class GEGLU(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """`(b t h w c) -> (b t h w c)`: attention among the tokens of a window and, if `mutual`, between its two frames.
+    """What `shifted_windows` calls: attention among a window's tokens and, if `mutual`, between its two frames.
 
-    Windows and shifts are those of `fit_window`. Source: section 3.2, equations 3 to 5.
+    Source: section 3.2, equations 3 to 5.
     """
 
     relative_position_index: Tensor
@@ -99,18 +99,18 @@ class WindowAttention(nn.Module):
             self.qkv_mut = Linear(dim, 3 * dim)
         self.proj = Linear(2 * dim if mutual else dim, dim)
 
-    def forward(self, x: Tensor, window: Size, shift: Size) -> Tensor:
-        fused = fused_attention_applies(x, self.num_heads, window, self.relative_position_bias_table)
-        bands = partial(self._in_band, window) if fused else None
-        return shifted_windows(x, window, shift, self._in_windows, bands)
+    def applies_to_bands(self, x: Tensor, window: Size) -> bool:
+        """Whether `in_band` may compute for `(b t h w c)`."""
+        return fused_attention_applies(x, self.num_heads, window, self.relative_position_bias_table)
 
-    def _in_band(self, window: Size, x: Tensor, moved: Size, joined: Size) -> Tensor:
+    def in_band(self, window: Size, x: Tensor, moved: Size, joined: Size) -> Tensor:
         """`(b t h w c) -> (b t h w c)`: in one pass over all windows of a band."""
         dim, attend = x.shape[4], partial(fused_attention, heads=self.num_heads, window=window, moved=moved)
         attended = x.new_empty(*x.shape[:4], self.proj.in_features)
         if self.mutual:
-            positions = rearrange(self.position_bias, "1 (h w) c -> h w c", h=window[1]).roll(moved[1:], (0, 1))
-            placed = x + positions.repeat(x.shape[2] // window[1], x.shape[3] // window[2], 1)
+            positions = rearrange(self.position_bias, "1 (i j) c -> i j c", i=window[1]).roll(moved[1:], (0, 1)).to(x)
+            tiles = rearrange(x, "b t (h i) (w j) c -> b t h i w j c", i=window[1], j=window[2])
+            placed = (tiles + positions[:, None]).view(x.shape)
             # Along time all are neighbours: both directions take the first frame's mask. So trained.
             between = 0, *joined[1:]
             attend(self.qkv_mut(placed), None, joined=between, table_window=self.window, out=attended[..., :dim])
@@ -118,7 +118,7 @@ class WindowAttention(nn.Module):
         attend(self.qkv_self(x), table, joined=joined, table_window=self.window, out=attended[..., -dim:])
         return self.proj(attended)  # type: ignore[no-any-return]
 
-    def _in_windows(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def in_windows(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`(m n c), (n n) -> (m n c)`: the mask is added to the scores."""
         n = x.shape[1]
         # A window smaller than the configured one takes the first rows, wherever its tokens really lie: so trained.
@@ -163,7 +163,8 @@ class TMSA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         window, shift = fit_window((x.shape[1], x.shape[2], x.shape[3]), self.window, self.shift)
-        x = x + self.attn(self.norm1(x), window, shift)
+        bands = partial(self.attn.in_band, window) if self.attn.applies_to_bands(x, window) else None
+        x = x + shifted_windows(self.norm1(x), window, shift, self.attn.in_windows, bands)
         return chunked(lambda tokens: tokens + self.mlp(self.norm2(tokens)), x)
 
 

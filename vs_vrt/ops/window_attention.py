@@ -76,8 +76,7 @@ def _in_bands(x: Tensor, window: Size, shift: Size, attend: Callable[[Tensor, Si
         first, last = start + shift[1], min(start + step, rows) + shift[1]
         around = max(0, last - rows)  # those at the other end
         band = x[:, :, first:last]
-        if around:
-            band = torch.cat([band, x[:, :, :around]], dim=2)
+        band = torch.cat([band, x[:, :, :around]], dim=2) if around else band.contiguous()
         joined = shift[1] if last >= rows else 0
         made = attend(band, (shift[0], 0, shift[2]), (shift[0], joined, shift[2]))
         result[:, :, first:last] = made[:, :, : made.shape[2] - around]
@@ -133,7 +132,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
 
 def fused_attention_applies(x: Tensor, heads: int, window: Size, table: Tensor) -> bool:
     """Whether `fused_attention` may compute for `(... (g d))` and biases `(rows g)`: its kernel has limits."""
-    return cuda.applies(x, table) and cuda.attends(x, heads, prod(window), len(table))
+    return cuda.applies(x[..., :1], table) and cuda.attends(x, heads, prod(window), len(table))
 
 
 def fused_attention(
