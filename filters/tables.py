@@ -24,15 +24,16 @@ def tasks(_: str) -> Rows:
 
 def versions(plugin: str) -> Rows:
     """Keys `name` and `value`: plugin, engine, python, torch, device and kernels in use."""
-    from vs_vrt.engine import resolve
+    from vs_vrt.engine import kernels, resolve
 
+    device = resolve(None)
     facts = {
         "plugin": plugin,
         "engine": installed("vs-vrt"),
         "python": sys.version.split()[0],
         "torch": installed("torch"),
-        "device": str(resolve(None)),
-        "kernels": "torch",
+        "device": str(device),
+        "kernels": kernels(device),
     }
     return [("name", "s", list(facts)), ("value", "s", list(facts.values()))]
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,16 @@ def resolve(name: str | None) -> "torch.device":
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DeviceError(f'device {name!r} does not work ({reason}); `device="cpu"`') from error
     return device
+
+
+def kernels(device: "torch.device") -> str:
+    """What computes there beside torch: "native" (native/cpu), "cupy" (native/kernels), or "torch" alone."""
+    from vs_vrt import cpu
+    from vs_vrt.dispatch import is_on
+
+    if is_on() and device.type == "cpu" and cpu.library():
+        return "native"
+    return "cupy" if is_on() and device.type == "cuda" and find_spec("cupy") else "torch"
 
 
 def run[**P, R](device: "torch.device", stream: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

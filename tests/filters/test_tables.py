@@ -3,9 +3,11 @@
 import platform
 from importlib.metadata import version
 
+import pytest
 import torch
 from vapoursynth import core
 
+from vs_vrt import cpu
 from vs_vrt.tasks import TASKS
 
 
@@ -31,8 +33,20 @@ def test_version_names_the_parts() -> None:
         "python": platform.python_version(),
         "torch": version("torch"),
         "device": "cuda:0" if torch.cuda.is_available() else "cpu",
-        "kernels": "torch",
+        "kernels": "native",
     }
+
+
+def test_version_says_what_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kernels() -> str:
+        answer = core.vrt.Version()
+        return str(dict(zip(answer["name"], answer["value"], strict=True))["kernels"])
+
+    with monkeypatch.context() as context:
+        context.setattr(cpu, "library", lambda: None)
+        assert kernels() == "torch"
+    monkeypatch.setenv("VS_VRT_KERNELS", "off")
+    assert kernels() == "torch"
 
 
 def test_the_plugin_has_the_version_of_the_package() -> None:
