@@ -1,7 +1,8 @@
 """Whole clips through the plugin: how many frames a second, and how much of that time is the engine's own.
 
-What is timed is a window somewhere in a long clip, with all the frames that it reads; networks and torch are loaded
-before. Of windows that overlap, the frames count that each adds to those before.
+What is timed are a few windows somewhere in a long clip, with all the frames that they read, and as many requests in
+flight as `core.vrt.Plan` says; networks and torch are loaded before. Of windows that overlap, one is timed, and the
+frames count that it adds to those before.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from vs_vrt.task import TaskRow
 from vs_vrt.tasks import TASKS
 
 CPU = torch.device("cpu")
+WINDOWS = 3  # what the first one waits for and the last one leaves behind counts a third
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def weights_of(row: TaskRow, folder: Path) -> Path:
 def _measure(
     case: Case, row: TaskRow, weights: Path, device: torch.device, precision: str, budget: float
 ) -> dict[str, Any]:
-    frames = row.length - row.overlap if row.sharing == "blended" else row.length
+    windows = 1 if row.sharing == "blended" else WINDOWS
+    frames = row.length - row.overlap if windows == 1 else windows * row.length
     before = forget_peak(device)
     read = frames_read(row, Windows(row.length, row.overlap))
     video = torch.rand(read, 3 if row.sigma is None else 4, case.height, case.width)
@@ -79,12 +82,14 @@ def _measure(
     restorer = load_restorer(row, weights, device, precision)
 
     def plugin() -> None:
-        for frame in clip(case, row, weights, device, precision).frames(close=True):  # a new one, as nodes keep frames
+        node, requests = clip(case, row, weights, device, precision, windows)  # a new one, as nodes keep frames
+        for frame in node.frames(prefetch=requests, close=True):
             del frame
 
     def restore() -> None:
-        for frame in restorer.restore(video, [False] * (read - 1), keep):
-            del frame
+        for _ in range(windows):
+            for frame in restorer.restore(video, [False] * (read - 1), keep):
+                del frame
 
     def engine() -> None:
         # On the device's own thread, as the plugin does: a second pool of OpenMP threads would slow both down.
@@ -102,15 +107,18 @@ def _measure(
     return said | times | counted | {"repeats": len(found["ours"])}
 
 
-def clip(case: Case, row: TaskRow, weights: Path, device: torch.device, precision: str) -> Any:
-    """The frames of one window, restored in its whole."""
+def clip(
+    case: Case, row: TaskRow, weights: Path, device: torch.device, precision: str, windows: int
+) -> tuple[Any, int]:
+    """The frames of some windows, restored in their whole, and how many requests for them are to be in flight."""
     import vapoursynth as vs
 
-    core, windows = vs.core, 1 if row.sharing == "blended" else 3
-    size = {"width": case.width, "height": case.height, "length": windows * row.length}
+    core, around = vs.core, 0 if row.sharing == "blended" else 1
+    size = {"width": case.width, "height": case.height, "length": (windows + 2 * around) * row.length}
     source = core.std.BlankClip(format=vs.YUV420P8, color=[90, 120, 130], **size)
     source = source.std.SetFrameProps(_Matrix=1, _SceneChangePrev=0, _SceneChangeNext=0)
     chosen = {"task": row.task, "model": row.model, "weights": str(weights), "device": str(device)}
     planned = {"precision": precision, "length": row.length, "overlap": row.overlap, "tile": 0}
     restored = core.vrt.Restore(source, **chosen, **planned)
-    return restored if windows == 1 else restored[row.length : 2 * row.length]
+    requests = core.vrt.Plan(source, **chosen, **planned)["requests"]
+    return restored[around * row.length : (around + windows) * row.length], requests

@@ -81,10 +81,12 @@ def read_video(memory: FrameMemory, frames: list[InputFrame], noise: Noise | Non
 
 def write_frame(memory: FrameMemory, frame: "Tensor", planes: Planes) -> None:
     """`(3 h w)`: into a frame's R, G and B planes. Integers hold 0 to 1, floats whatever comes."""
-    for channel, plane in zip(frame.numpy(), planes[:3], strict=True):
+    import torch
+
+    for channel, plane in zip(frame, planes[:3], strict=True):
         if plane[4] == "u2":
-            channel = np.rint(np.clip(channel, 0, 1) * PEAK)
-        np.copyto(memory.array(plane), channel, casting="unsafe")
+            channel = channel.clamp(0, 1).mul_(PEAK).round_()
+        torch.from_numpy(memory.array(plane)).copy_(channel)
 
 
 def scale_alpha(memory: FrameMemory, source: Plane, target: Plane) -> None:

@@ -60,7 +60,7 @@ class Window:
         is_finite = True
         each = len(self.outputs) // len(self.keep)
         for i, (planes, frame) in enumerate(zip(self.outputs, made, strict=True)):
-            if not frame.isfinite().all():
+            if not is_finite_everywhere(frame):
                 if not is_last_try:
                     return False
                 is_finite, frame = False, frame.nan_to_num(0.0, 0.0, 0.0)
@@ -69,3 +69,8 @@ class Window:
             for small, large in zip(source[3:], planes[3:], strict=True):
                 scale_alpha(self.memory, small, large)
         return is_finite
+
+
+def is_finite_everywhere(frame: "Tensor") -> bool:
+    """Whether all samples are numbers. The extremes tell, as they are none where any sample is: it is read once."""
+    return all(extreme.isfinite() for extreme in frame.aminmax())
