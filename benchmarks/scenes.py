@@ -36,7 +36,7 @@ from vs_vrt.checkpoint import locate
 from vs_vrt.restorer import Restorer
 from vs_vrt.scenes import DEFAULT_THRESHOLD, distance
 from vs_vrt.tasks import TASKS
-from vs_vrt.video import footage, read_frames
+from vs_vrt.video.footage import footage, read_frames
 
 type Size = tuple[int, int] | None  # height and width; None: as filmed
 SIZES: dict[str, Size] = {"213x120": (120, 213), "320x180": (180, 320), "640x360": (360, 640), "as filmed": None}

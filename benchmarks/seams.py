@@ -29,7 +29,7 @@ from vs_vrt.checkpoint import locate
 from vs_vrt.restorer import load_restorer
 from vs_vrt.tasks import TASKS
 from vs_vrt.tiling import Tiles, layouts, overhead
-from vs_vrt.video import footage, read_frames
+from vs_vrt.video.footage import footage, read_frames
 
 BESIDE = 16  # pixels of the input beyond a zone that count as its neighbours
 

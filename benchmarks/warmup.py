@@ -32,7 +32,7 @@ from vs_vrt.checkpoint import locate
 from vs_vrt.metrics import luma, psnr
 from vs_vrt.restorer import Restorer
 from vs_vrt.tasks import TASKS
-from vs_vrt.video import footage
+from vs_vrt.video.footage import footage
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PLOT = ROOT / "benchmarks/results/warmup.json", ROOT / "docs/warmup.svg"

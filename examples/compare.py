@@ -13,7 +13,7 @@ from parts.clips import load, pixels, rgb
 from vapoursynth import core
 
 from vs_vrt.metrics import psnr_y
-from vs_vrt.video import write_png
+from vs_vrt.video.footage import write_png
 
 
 def row(clips: dict[str, vs.VideoNode], n: int, width: int, height: int) -> vs.VideoNode:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.support import ROOT, moving_texture
 from vs_vrt.scenes import DEFAULT_THRESHOLD, distance
-from vs_vrt.video import read_frames
+from vs_vrt.video.footage import read_frames
 
 CLIPS = ROOT.parent / "shared" / "clips"
 FILMED = ("davis_parkour", "davis_bmx-trees", "davis_breakdance")

@@ -9,7 +9,7 @@ import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_vrt.video import footage, read_frames
+from vs_vrt.video.footage import footage, read_frames
 
 core = vs.core
 SCALE = 4

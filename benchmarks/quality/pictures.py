@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.figures import pyplot
 from vs_vrt.metrics import luma
-from vs_vrt.video import write_png
+from vs_vrt.video.footage import write_png
 
 from .cases import CASES
 from .clips import Frame

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vs_vrt.video import read_frames, write_png
+from vs_vrt.video.footage import read_frames, write_png
 
 from .clips import Frame
 from .scores import Scores

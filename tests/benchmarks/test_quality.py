@@ -14,7 +14,7 @@ pytest.importorskip("cv2", reason="needs the extra `benchmarks`")
 from benchmarks.quality import cases, classic, ffmpeg, measure, networks, pictures, report, scores, store
 from benchmarks.quality.clips import Frames
 from vs_vrt import metrics
-from vs_vrt.video import write_png
+from vs_vrt.video.footage import write_png
 
 RANDOM = np.random.default_rng(0)
 

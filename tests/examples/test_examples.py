@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from vs_vrt.video import read_frames, write_png
+from vs_vrt.video.footage import read_frames, write_png
 
 ROOT = Path(__file__).parents[2]
 SIZE, FRAMES = (64, 96), 9

@@ -23,7 +23,7 @@ from tests.filters.doubles import Memory, save_smallest, smallest
 from tests.support import ROOT, Video, clip_bytes, clip_of, frame_bytes, moving_texture
 from vs_vrt.scenes import DEFAULT_THRESHOLD, distance
 from vs_vrt.tasks import TASKS
-from vs_vrt.video import read_frames
+from vs_vrt.video.footage import read_frames
 
 CLIPS = ROOT.parent / "shared" / "clips"
 THREADS = [1, 2, 16]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support import ROOT
-from vs_vrt.video import read_frames
+from vs_vrt.video.footage import read_frames
 
 SIZE, FRAMES = (64, 96), 24  # of the source
 SCRIPT = ROOT / "examples" / "preview.vpy"

@@ -10,7 +10,7 @@ from vs_vrt.training.batches import Batches
 from vs_vrt.training.footage import Footage
 from vs_vrt.training.recipe import Phase, Recipe
 from vs_vrt.training.reduction import bicubic_down
-from vs_vrt.video import write_png
+from vs_vrt.video.footage import write_png
 
 RECIPE = Recipe(
     degradation="bicubic", phases=(Phase(iterations=8),), batch=4, num_frames=3, crop=(8, 16), learning_rate=1e-3

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vs_vrt.errors import ArgumentError, ClipError
 from vs_vrt.training.footage import Footage, StoredClip, augment, crop, path
-from vs_vrt.video import read_frames, write_png
+from vs_vrt.video.footage import read_frames, write_png
 
 SIZE = (24, 40)
 
@@ -81,14 +81,14 @@ def test_every_seek_is_exact(folder: Path, name: str, length: int) -> None:
 
 def test_seeking_decodes_no_more_than_from_the_key_frame_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = next(clip for clip in Footage(folder, share=0).clips if len(clip) == 40)
-    monkeypatch.setattr("vs_vrt.video.read_frames", lambda _: pytest.fail("decoded from the start"))
+    monkeypatch.setattr("vs_vrt.video.footage.read_frames", lambda _: pytest.fail("decoded from the start"))
     assert len(stored[30:36]) == 6
 
 
 def test_only_the_files_needed_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = next(clip for clip in Footage(folder, share=0).clips if len(clip) == 5)
     read = []
-    monkeypatch.setattr("vs_vrt.video.read_frames", lambda file: read.append(file.name) or read_frames(file))
+    monkeypatch.setattr("vs_vrt.video.footage.read_frames", lambda file: read.append(file.name) or read_frames(file))
     assert len(stored[2:4]) == 2
     assert read == ["02.png", "03.png"]
 

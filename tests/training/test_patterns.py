@@ -8,7 +8,7 @@ from tests.training.tiny import RECIPE
 from vs_vrt.training.batches import Batches
 from vs_vrt.training.footage import Footage
 from vs_vrt.training.patterns import checks, dots, patterned, stripes
-from vs_vrt.video import write_png
+from vs_vrt.video.footage import write_png
 
 SIZE = (24, 40)
 

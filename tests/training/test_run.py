@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tests.support import check_grammar
 from tests.training.tiny import CONFIG, RECIPE, write_clip
 from vs_vrt import checkpoint
+from vs_vrt.cli.ends import interruptible
 from vs_vrt.errors import ArgumentError, CheckpointError, OutOfMemory, VrtError
 from vs_vrt.restorer import build
 from vs_vrt.task import TaskRow
@@ -23,7 +24,6 @@ from vs_vrt.tasks import COMPACT, VRT_COMPACT
 from vs_vrt.training import loop
 from vs_vrt.training import run as module
 from vs_vrt.training.files import claimed
-from vs_vrt.training.interruption import interruptible
 from vs_vrt.training.loop import Trainer
 from vs_vrt.training.recipe import Phase
 from vs_vrt.training.recipes import COMPACT as COMPACT_RECIPE

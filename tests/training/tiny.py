@@ -14,7 +14,7 @@ from vs_vrt.training.initial import initialise
 from vs_vrt.training.loop import Place, Trainer
 from vs_vrt.training.recipe import Phase, Recipe
 from vs_vrt.training.validation import Validation
-from vs_vrt.video import write_png
+from vs_vrt.video.footage import write_png
 
 CONFIG = BasicVSRConfig(
     mid_channels=8, num_blocks=1, half_channels=8, tail_channels=8, flow=SpyNetConfig(widths=(4, 4, 4, 4), kernel=3)

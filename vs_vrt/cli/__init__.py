@@ -2,9 +2,11 @@
 
 import typer
 
+from vs_vrt.cli.restore import restore
 from vs_vrt.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(restore)
 app.command()(train)
 
 

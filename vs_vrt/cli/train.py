@@ -1,16 +1,12 @@
 """`vs-vrt train`: trains or fine-tunes a network of the task table on a folder of footage."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vs_vrt.errors import VrtError
-
-INTERRUPTED = 130  # as of a command that Ctrl-C ended: what comes after it in a script is not to begin
+from vs_vrt.cli.ends import INTERRUPTED, errors_in_a_line, interruptible
 
 
 def train(
@@ -47,7 +43,6 @@ def train(
     ] = False,
 ) -> None:
     """Trains a model. OUT/weights.safetensors can be passed to core.vrt.Restore as weights=."""
-    from vs_vrt.training.interruption import interruptible
     from vs_vrt.training.run import Run, model_of
     from vs_vrt.training.run import train as train_run
 
@@ -73,13 +68,3 @@ def train(
         with interruptible() as asked:
             if not train_run(run, asked):
                 raise typer.Exit(INTERRUPTED)
-
-
-@contextmanager
-def errors_in_a_line() -> Iterator[None]:
-    """Ends the command with what is wrong, and its remedy, on stderr."""
-    try:
-        yield
-    except VrtError as error:
-        typer.echo(f"vrt: {error}", err=True)
-        raise typer.Exit(1) from error

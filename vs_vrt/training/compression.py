@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vs_vrt.training.noise import blind_noise
 from vs_vrt.training.reduction import BLUR_SIZE, SCALE, bicubic_down, gaussian_blur, rounded
-from vs_vrt.video import Codec, recode
+from vs_vrt.video.footage import Codec, recode
 
 JPEG_SHARE = 0.3
 BLUR_SIGMAS = (0.2, 3.0)  # of a Gaussian, in pixels of the large frames

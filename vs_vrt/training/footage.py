@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vs_vrt.engine import total_ram
 from vs_vrt.errors import ArgumentError, ClipError
-from vs_vrt.video import Index, footage, index, read_clip, read_piece
+from vs_vrt.video.footage import Index, footage, index, read_clip, read_piece
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from vs_vrt.training.processes import means
 from vs_vrt.training.recomputation import recompute
 from vs_vrt.training.state import read_state
 from vs_vrt.training.validation import Validation
-from vs_vrt.video import write_png
+from vs_vrt.video.footage import write_png
 
 log = logging.getLogger(__name__)
 WEIGHTS, STATE = "weights.safetensors", "state.pt"

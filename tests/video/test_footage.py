@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vs_vrt.errors import ClipError
-from vs_vrt.video import Codec, index, read_clip, read_frames, read_piece, recode, write_png
+from vs_vrt.video.footage import Codec, index, read_clip, read_frames, read_piece, recode, write_png
 
 
 def write(file: Path, codec: str, frames: int = 12, **options: str) -> None:

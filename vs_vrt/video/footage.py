@@ -1,4 +1,4 @@
-"""Reads and writes video files and frame folders. The only importer of PyAV."""
+"""Reads and writes video files and frame folders as RGB of 8 bits, to learn from and to compare."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator

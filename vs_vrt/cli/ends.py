@@ -1,4 +1,4 @@
-"""A run may be asked to stop."""
+"""How a command ends before it is done: by an error, or because it was asked to."""
 
 import signal
 from collections.abc import Iterator
@@ -6,6 +6,11 @@ from contextlib import contextmanager
 from threading import Event
 from types import FrameType
 
+import typer
+
+from vs_vrt.errors import VrtError
+
+INTERRUPTED = 130  # as of a command that Ctrl-C ended: what comes after it in a script is not to begin
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -29,3 +34,13 @@ def interruptible() -> Iterator[Event]:
         yield asked
     finally:
         put_back()
+
+
+@contextmanager
+def errors_in_a_line() -> Iterator[None]:
+    """Ends the command with what is wrong, and its remedy, on stderr."""
+    try:
+        yield
+    except VrtError as error:
+        typer.echo(f"vrt: {error}", err=True)
+        raise typer.Exit(1) from error
