@@ -20,6 +20,7 @@ from vapoursynth import core
 from tests.cli.files import pictures, sound, times, write
 from tests.support import check_grammar, moving_texture
 from vs_vrt.cli import app, job
+from vs_vrt.video.encoder import Segment
 from vs_vrt.video.footage import write_png
 
 LOSSLESS = ("--codec", "ffv1", "--task", "deblur:length=4,overlap=1")
@@ -274,3 +275,102 @@ def test_a_damaged_segment_is_made_again(tmp_path: Path, monkeypatch: pytest.Mon
     restored(source, out, *LOSSLESS, "--resume")
     for found, wanted in zip(pictures(out), by_script(source, vs.YUV420P8, length=4, overlap=1), strict=True):
         np.testing.assert_array_equal(found.reshape(-1), wanted)
+
+
+# What is easily lost
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "codec"), [("yuv444p", "libx264"), ("gbrp", "libx264"), ("gray", "libx264"), ("yuv422p10le", "libx265")]
+)
+def test_colours_stay_what_they_are(pix_fmt: str, codec: str, tmp_path: Path) -> None:
+    made_with = "libx265" if pix_fmt == "gbrp" else "ffv1"
+    options = {"x265-params": "lossless=1:log-level=none"} if made_with == "libx265" else {}
+    source = write(tmp_path / "in.mkv", frames=3, pix_fmt=pix_fmt, codec=made_with, options=options)
+    out = restored(source, tmp_path / "out.mkv", "--task", "deblur", "--codec", codec, "--crf", 4)
+
+    def means(path: Path) -> Any:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+        kept = frame.format.name
+        if pix_fmt == "gbrp":
+            return kept, frame.reformat(format="rgb24", src_colorspace=1).to_ndarray().reshape(-1, 3).mean(0)
+        planes = [np.frombuffer(plane, "u2" if "10" in kept else "u1") for plane in frame.planes]
+        return kept, [
+            each.reshape(plane.height, -1)[:, : plane.width].mean()
+            for each, plane in zip(planes, frame.planes, strict=True)
+        ]
+
+    (_, before), (kept, after) = means(source), means(out)
+    assert kept == {"gbrp": "yuv444p", "gray": "yuv420p"}.get(pix_fmt, pix_fmt)  # as H.264's decoder gives gray
+    np.testing.assert_allclose(after[: len(before)], before, atol=8 if "10" in kept else 2)
+
+
+def test_where_chroma_lies_is_kept(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "in.mp4", codec="libx264", options={"crf": "0", "x264-params": "chromaloc=2"}, color_range=1
+    )
+    out = restored(source, tmp_path / "out.mp4", "--task", "deblur")
+    with av.open(str(source)) as before, av.open(str(out)) as after:
+        places = [int(next(each.decode(video=0)).chroma_location) for each in (before, after)]
+    assert places == [3, 3]
+
+
+def test_a_cover_is_copied(tmp_path: Path) -> None:
+    plain, source = write(tmp_path / "plain.mkv", codec="libx264", options={"crf": "0"}), tmp_path / "in.mp4"
+    write_png(tmp_path / "cover.png", np.full((8, 8, 3), 99, dtype=np.uint8))
+    with av.open(str(plain)) as one, av.open(str(tmp_path / "cover.png")) as two, av.open(str(source), "w") as both:
+        streams = [both.add_stream_from_template(each.streams.video[0]) for each in (one, two)]
+        streams[1].disposition = av.stream.Disposition.attached_pic
+        for given, stream in zip((one, two), streams, strict=True):
+            for packet in given.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    both.mux(packet)
+    with av.open(str(source)) as container:
+        assert len(container.streams.video) == 2
+    plain.unlink()
+    (tmp_path / "cover.png").unlink()
+    out = restored(source, tmp_path / "out.mp4", "--task", "deblur")
+    with av.open(str(out)) as container:
+        assert [stream.codec_context.name for stream in container.streams] == ["h264", "png"]
+        assert container.streams[1].disposition & av.stream.Disposition.attached_pic
+
+
+# What cannot be, before hours are spent on it
+
+
+def test_containers_are_asked_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "write", lambda *_: pytest.fail("frames were made"))
+    source = write(tmp_path / "in.mkv", sound=True)
+    assert "cannot hold" in refused(source, tmp_path / "out.webm", "--codec", "libvpx-vp9")
+    assert "of no kind" in refused(source, tmp_path / "out.foo")
+    assert "of no kind" in refused(source, tmp_path / "out")
+    assert "lie on a GPU" not in refused(source, tmp_path / "out.mkv", "--codec", "h264_nvenc")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "LEAST", 4)
+    source, out = write(tmp_path / "in.mkv"), tmp_path / "out.mkv"
+    put = Segment.write
+
+    def write_frame(segment: Segment, planes: Any, time: int) -> None:
+        if time > 150:
+            raise OSError(28, "No space left on device")
+        put(segment, planes, time)
+
+    with monkeypatch.context() as context:
+        context.setattr(Segment, "write", write_frame)
+        assert "No space left" in refused(source, out, "--quiet", *LOSSLESS)
+    assert parts(out) == 1
+    restored(source, out, *LOSSLESS, "--resume")
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.mkv"), tmp_path / "out.mkv"
+    folder = tmp_path / "out.mkv.parts"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    assert invoke(source, out, "--quiet", "--overwrite", *LOSSLESS).exit_code == 0
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]

@@ -1,6 +1,8 @@
 """A file restored into another one, a segment after the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import pairwise
@@ -11,8 +13,8 @@ from typing import Any, Protocol
 from vs_vrt.cli.journal import Journal, mark
 from vs_vrt.errors import ArgumentError
 from vs_vrt.filters.chain import Call, chain, converted, told
-from vs_vrt.video.encoder import Encoding, Segment, layout_for
-from vs_vrt.video.muxer import join
+from vs_vrt.video.encoder import Encoding, Segment, layout_for, writable
+from vs_vrt.video.muxer import check, join
 from vs_vrt.video.reader import Facts, Reader
 
 LEAST = 96  # frames of a segment at least: each begins with a key frame
@@ -48,7 +50,7 @@ class Watcher(Protocol):
 def run(job: Job, watcher: Watcher, asked: Event) -> bool:
     """Whether it was finished, or was asked to stop. Raises `VrtError`."""
     check_places(job)
-    with told():
+    with told(), writable(job.out):
         return run_checked(job, watcher, asked)
 
 
@@ -72,6 +74,7 @@ def run_checked(job: Job, watcher: Watcher, asked: Event) -> bool:
         "version": version("vs-vrt"),
         "torch": version("torch"),
     }
+    check(encoding, job.source, job.out, reader.facts.rotation, job.copies)
     journal = Journal(job.out, facts, job.resume, job.overwrite)
     watcher.begins(job, [line for plan in plans for line in plan["summary"]], len(node), journal.frames)
     requests = max(request for plan in plans for request in plan["requests"])
@@ -93,6 +96,8 @@ def check_places(job: Job) -> None:
         raise ArgumentError(f"{job.out} exists; `--overwrite` replaces it once the new one is complete")
     if not job.out.parent.is_dir():
         raise ArgumentError(f"{job.out.parent} is no folder; `mkdir -p {job.out.parent}`")
+    if job.out.is_dir() or not os.access(job.out.parent, os.W_OK):
+        raise ArgumentError(f"{job.out} cannot be written; `another folder, or another name`")
 
 
 def encoding_of(job: Job, facts: Facts, node: Any, factor: int) -> Encoding:
@@ -143,15 +148,15 @@ def write(
     done = journal.frames
     if done == len(node):
         return True
-    frames: Iterator[Any] = node[done:].frames(prefetch=requests, close=True)
-    for start in range(done, len(node), step):
-        path, stop = journal.next(), min(start + step, len(node))
-        with Segment(path, encoding) as segment:
-            for n in range(start, stop):
-                if asked.is_set():
-                    return False
-                frame = next(frames)
-                segment.write([np.asarray(frame[plane]) for plane in range(len(frame))], times[n] - times[0])
-                watcher.frame(n)
-        journal.finish(path, stop - start)
+    with closing(node[done:].frames(prefetch=requests, close=True)) as frames:
+        for start in range(done, len(node), step):
+            path, stop = journal.next(), min(start + step, len(node))
+            with Segment(path, encoding) as segment:
+                for n in range(start, stop):
+                    if asked.is_set():
+                        return False
+                    frame = next(frames)
+                    segment.write([np.asarray(frame[plane]) for plane in range(len(frame))], times[n] - times[0])
+                    watcher.frame(n)
+            journal.finish(path, stop - start)
     return True

@@ -3,13 +3,16 @@
 import hashlib
 import json
 import os
-import shutil
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from vs_vrt.errors import ArgumentError
+from vs_vrt.video.footage import image_files
 
+OWN = re.compile(r"\d{6}\.nut|journal\.(json|tmp)")
 EDGE = 1 << 20  # bytes of a source's beginning and end that tell it from others
 
 
@@ -34,8 +37,9 @@ class Journal:
                 )
             self._read()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.iterdir():  # what was being written when it ended
-            if path != self._file and path.name not in {each["file"] for each in self.segments}:
+        finished = {each["file"] for each in self.segments}
+        for path in self._own():  # what was being written when it ended
+            if path != self._file and path.name not in finished:
                 path.unlink()
 
     def _read(self) -> None:
@@ -79,10 +83,16 @@ class Journal:
         if os.name == "posix":
             sync(self.folder)
 
+    def _own(self) -> list[Path]:
+        """Files of runs; others are somebody's."""
+        return [path for path in self.folder.iterdir() if OWN.fullmatch(path.name)] if self.folder.is_dir() else []
+
     def remove(self) -> None:
-        """Once its output is complete."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        """Once its output is complete, or to begin anew."""
+        for path in self._own():
+            path.unlink()
+        with suppress(OSError):  # it is not there, or holds what is not ours
+            self.folder.rmdir()
 
 
 def sync(path: Path) -> None:
@@ -103,7 +113,7 @@ def digest(path: Path) -> str:
 def mark(source: Path) -> str:
     """What tells a source from others, and from itself before it was changed, without reading all of it."""
     found = hashlib.sha256()
-    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+    for path in image_files(source) if source.is_dir() else [source]:
         size = path.stat().st_size
         found.update(f"{path.name} {size}".encode() if source.is_dir() else str(size).encode())
         with path.open("rb") as file:

@@ -1,6 +1,8 @@
 """Frames into segments: files of packets that begin with a key frame and need no other."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +13,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_vrt.errors import ArgumentError
+from vs_vrt.errors import ArgumentError, ClipError
 from vs_vrt.video.pixels import Layout, nearest
 
+QUIET = {"SVT_LOG": "1"}  # what encoders read from the environment: errors alone
 CONTAINER = "nut"  # keeps time bases as they are
 AHEAD = 64  # frames that an encoder may decode ahead: containers shift what would begin before 0
 
@@ -95,6 +98,8 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
     Raises `ArgumentError` where that does not take the options.
     """
     options = dict(encoding.options)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         stream: Any = container.add_stream(encoding.codec, rate=encoding.rate, options=options)
         context = stream.codec_context
@@ -105,6 +110,8 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
             context.sample_aspect_ratio = encoding.sar
         context.colorspace, context.color_primaries = encoding.matrix, encoding.primaries
         context.color_trc = encoding.transfer
+        if encoding.chroma_location is not None:
+            context.chroma_sample_location = encoding.chroma_location + 1
         if encoding.full_range is not None:
             context.color_range = 2 if encoding.full_range else 1
         context.open(strict=True)
@@ -116,3 +123,13 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
             f"`ffmpeg -h encoder={encoding.codec}` lists what it can"
         ) from error
     return stream
+
+
+@contextmanager
+def writable(out: Path) -> Iterator[None]:
+    """Turns what goes wrong while files are written into `ClipError`: what is finished stays."""
+    try:
+        yield
+    except (OSError, av.FFmpegError) as error:
+        reason = error.strerror or type(error).__name__
+        raise ClipError(f"{out} cannot be written ({reason}); `df -h {out.parent}`, then `--resume`") from error

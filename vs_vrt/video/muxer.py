@@ -13,6 +13,7 @@ import av
 from vs_vrt.errors import ArgumentError
 from vs_vrt.video.encoder import Encoding, add_stream
 
+SUFFIXES = (".mkv", ".mp4", ".mov", ".m4v", ".webm")  # containers that keep an encoder's header beside its packets
 COPIED = {"audio", "subtitle", "data"}
 
 
@@ -57,16 +58,8 @@ def join(
     partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     try:
         with ExitStack() as stack:
-            target = stack.enter_context(av.open(str(partial), "w"))
-            video = add_stream(target, encoding, threads=1)  # it encodes nothing, and says of itself what is so
-            if rotation:
-                video.set_display_rotation(rotation)
-            flows = [paced(segments, times, video)]
-            if copies and not source.is_dir():
-                given = stack.enter_context(av.open(str(source)))
-                video.metadata.update(given.streams.video[0].metadata)
-                flows.append(copied(given, target, out))
-            for _, packet in heapq.merge(*flows, key=lambda each: each[0]):
+            target, video, others = begin(stack, partial, encoding, source, out, rotation, copies)
+            for _, packet in heapq.merge(paced(segments, times, video), others, key=lambda each: each[0]):
                 target.mux(packet)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
@@ -75,15 +68,48 @@ def join(
         partial.unlink(missing_ok=True)
 
 
+def check(encoding: Encoding, source: Path, out: Path, rotation: int, copies: bool) -> None:
+    """Raises `ArgumentError` where `join` would, before there is anything to join."""
+    if out.suffix.lower() not in SUFFIXES:
+        raise ArgumentError(f"{out.name} is of no kind that is written; `{out.with_suffix('.mkv')}`")
+    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
+    try:
+        with ExitStack() as stack:
+            begin(stack, partial, encoding, source, out, rotation, copies)[0].start_encoding()
+    except av.FFmpegError as error:
+        raise unholdable(out, error.strerror or "the container") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def begin(
+    stack: ExitStack, partial: Path, encoding: Encoding, source: Path, out: Path, rotation: int, copies: bool
+) -> tuple[Any, Any, Iterator[tuple[Fraction, Any]]]:
+    """The container, its video stream, and the packets of all others. Raises `ArgumentError`."""
+    target = stack.enter_context(av.open(str(partial), "w"))
+    video = add_stream(target, encoding, threads=1)  # it encodes nothing, and says of itself what is so
+    if rotation:
+        video.set_display_rotation(rotation)
+    if not copies or source.is_dir():
+        return target, video, iter(())
+    given = stack.enter_context(av.open(str(source)))
+    video.metadata.update(given.streams.video[0].metadata)
+    return target, video, copied(given, target, out)
+
+
+def unholdable(out: Path, what: str) -> ArgumentError:
+    """The error for what a container has no place for."""
+    remedy = "--no-copy" if out.suffix == ".mkv" else f"{out.with_suffix('.mkv')}"
+    return ArgumentError(f"{out.suffix} files cannot hold all of it ({what}); `{remedy}`")
+
+
 def added(target: Any, template: Any, out: Path) -> Any:
     """A stream like another one. Raises `ArgumentError`."""
     try:
         return target.add_stream_from_template(template)
     except (ValueError, av.FFmpegError) as error:
         name = template.codec_context.name if template.codec_context else template.type
-        raise ArgumentError(
-            f"{out.suffix} files cannot hold {name} {template.type}; `{out.with_suffix('.mkv')}` can"
-        ) from error
+        raise unholdable(out, f"{name} {template.type}") from error
 
 
 def paced(segments: Sequence[Path], times: Sequence[int], stream: Any) -> Iterator[tuple[Fraction, Any]]:
@@ -97,7 +123,9 @@ def paced(segments: Sequence[Path], times: Sequence[int], stream: Any) -> Iterat
 
 def copied(given: Any, target: Any, out: Path) -> Iterator[tuple[Fraction, Any]]:
     """The packets of all other streams; what is not in packets is copied at once."""
-    streams = {each.index: added(target, each, out) for each in given.streams if each.type in COPIED}
+    pictures = {each.index for each in given.streams.video[1:]}  # covers, and other cameras
+    chosen = [each for each in given.streams if each.type in COPIED or each.index in pictures]
+    streams = {each.index: added(target, each, out) for each in chosen}
     for index, stream in streams.items():
         stream.metadata.update(given.streams[index].metadata)
         stream.disposition = given.streams[index].disposition
@@ -113,7 +141,7 @@ def flowing(given: Any, streams: dict[int, Any]) -> Iterator[tuple[Fraction, Any
     """Those packets, as they lie in the file."""
     last = Fraction(0)
     for packet in given.demux(*(given.streams[index] for index in streams)) if streams else ():
-        if packet.size and packet.dts is not None:
-            last = max(last, packet.dts * packet.time_base)
+        if packet.size:  # a cover's has no time
+            last = max(last, (packet.dts or 0) * packet.time_base)
             packet.stream = streams[packet.stream_index]
             yield last, packet

@@ -1,5 +1,6 @@
 """Pixel formats as FFmpeg names them, and how their samples lie."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,9 +56,10 @@ def layout_of(name: str) -> Layout:
         raise ClipError(f"frames of pixel format {name} have {what}; `ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 OUT.mkv`")
     if name.endswith("be"):
         name = f"{name[:-2]}le"
-    family: Literal["gray", "rgb", "yuv"] = "rgb" if format.is_rgb else "gray"
-    if any(component.is_chroma for component in format.components):
-        family = "yuv"
+    if not format.components:
+        raise ClipError(f"frames of pixel format {name} lie on a GPU; `ffmpeg -i IN -pix_fmt yuv420p OUT`")
+    colours: Literal["rgb", "yuv"] = "rgb" if format.is_rgb else "yuv"
+    family: Literal["gray", "rgb", "yuv"] = colours if len(format.components) == 3 else "gray"
     planes = sorted(component.plane for component in format.components)
     bits = format.components[0].bits
     if planes != [0, 1, 2][: len(planes)] or not (8 <= bits <= 16 or "f32" in name):
@@ -76,16 +78,14 @@ def layout_of(name: str) -> Layout:
 def nearest(wanted: Layout, names: list[str]) -> Layout:
     """The format among `names` that loses least: of the same kind of colour, no less chroma, no fewer bits.
 
-    Raises `ClipError` where none is planar.
+    Raises `ClipError` where none is planar and has colours, if there are any.
     """
     known = []
     for name in names:
         if name in REPACKED or name.startswith("yuvj"):
             continue  # its samples would have to lie as they do there
-        try:
+        with suppress(ClipError):
             known.append(layout_of(name))
-        except ClipError:
-            continue
 
     def loss(layout: Layout) -> tuple[int, ...]:
         return (
@@ -99,6 +99,7 @@ def nearest(wanted: Layout, names: list[str]) -> Layout:
             layout.full_range,
         )
 
+    known = [layout for layout in known if wanted.family == "gray" or layout.family != "gray"]
     if not known:
         raise ClipError("the codec takes no frames of planes; `--codec libx264`")
     return min(known, key=loss)

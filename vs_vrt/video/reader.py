@@ -17,7 +17,6 @@ from vs_vrt.video.footage import Index, index, readable
 from vs_vrt.video.pixels import Layout, layout_of
 
 FAR = 250  # frames that are rather decoded than sought past
-INTERLACED = {"tt", "bb", "tb", "bt"}  # FFmpeg's names of field orders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +82,11 @@ class Reader:
                         f"{self.path} cannot be decoded at frame {self._next} of {self._index.count}; "
                         "`ffmpeg -i IN -c:v ffv1 -c:a copy OUT.mkv` shows where, and mends what can be"
                     )
+                if frame.interlaced_frame:
+                    raise ClipError(
+                        f"{self.path} is interlaced (frame {self._next}); "
+                        "`ffmpeg -i IN -vf bwdif -c:v ffv1 -c:a copy OUT.mkv` before"
+                    )
                 self._ring[self._next] = frame
                 self._next += 1
                 if len(self._ring) > self._kept:
@@ -111,8 +115,6 @@ class Reader:
             rate = fraction(stream.average_rate or stream.guessed_rate) or Fraction(25)
             time_base = fraction(stream.time_base) or 1 / rate
             sar = fraction(stream.sample_aspect_ratio)
-        if frame.interlaced_frame:
-            raise ClipError(f"{self.path} is interlaced; `ffmpeg -i IN -vf bwdif -c:v ffv1 -c:a copy OUT.mkv` before")
         times = found.times
         if not times:
             rate, time_base = (Fraction(25), Fraction(1, 25)) if found.files else (rate, 1 / rate)
