@@ -177,6 +177,8 @@ def test_what_cannot_be_is_told_in_a_line(tmp_path: Path) -> None:
     assert "is the source itself" in refused(source, source)
     assert "unknown task" in refused(source, out, "--task", "sr5")
     assert "unknown codec" in refused(source, out, "--codec", "h263000")
+    assert "has no option bogus" in refused(source, out, "-e", "bogus=1")
+    assert "did you mean `-e preset=slow`?" in refused(source, out, "-e", "prest=slow")
     assert "is no KEY=VALUE" in refused(source, out, "-e", "crf")
     assert "sigma" in refused(source, out, "--task", "denoise:sigma=-5")
     (tmp_path / "text.mkv").write_text("no video")

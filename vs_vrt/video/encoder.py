@@ -1,5 +1,6 @@
 """Frames into segments: files of packets that begin with a key frame and need no other."""
 
+import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -103,6 +104,7 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
     try:
         stream: Any = container.add_stream(encoding.codec, rate=encoding.rate, options=options)
         context = stream.codec_context
+        refuse_unknown(encoding.codec, options, context.supported_options)
         context.width, context.height, context.pix_fmt = encoding.width, encoding.height, encoding.layout.name
         context.thread_count = threads
         context.time_base = stream.time_base = encoding.time_base
@@ -115,6 +117,8 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
         if encoding.full_range is not None:
             context.color_range = 2 if encoding.full_range else 1
         context.open(strict=True)
+    except ArgumentError:
+        raise
     except (av.FFmpegError, ValueError) as error:
         text = "".join(f" -e {key}={value}" for key, value in options.items())
         reason = error.strerror if isinstance(error, av.FFmpegError) else str(error)
@@ -123,6 +127,16 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
             f"`ffmpeg -h encoder={encoding.codec}` lists what it can"
         ) from error
     return stream
+
+
+def refuse_unknown(codec: str, options: Mapping[str, str], supported: Any) -> None:
+    """Raises `ArgumentError` for an option that FFmpeg would pass over."""
+    known = {option.name for option in (*supported.generic, *supported.private)}
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean `-e {near[0]}={options[name]}`?" if near else f"`ffmpeg -h encoder={codec}`"
+            raise ArgumentError(f"{codec} has no option {name}; {hint}")
 
 
 @contextmanager
