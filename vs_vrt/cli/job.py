@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from vs_vrt.cli.journal import Journal, mark
 from vs_vrt.errors import ArgumentError
 from vs_vrt.filters.chain import Call, chain, converted, told
-from vs_vrt.video.encoder import Encoding, Segment, layout_for, writable
+from vs_vrt.video.encoder import SMALLEST, Encoding, Segment, layout_for, writable
 from vs_vrt.video.muxer import check, join
 from vs_vrt.video.reader import Facts, Reader
 
@@ -104,7 +104,8 @@ def encoding_of(job: Job, facts: Facts, node: Any, factor: int) -> Encoding:
     """By default what most players take: H.264 for 8 bits, H.265 for more, VP9 in WebM."""
     codec = job.codec
     if codec is None:
-        codec = "libx264" if facts.layout.bits == 8 else "libx265"
+        is_small = min(node.width, node.height) < SMALLEST
+        codec = "libx264" if facts.layout.bits == 8 or is_small else "libx265"
         codec = "libvpx-vp9" if job.out.suffix == ".webm" else codec
     layout = layout_for(codec, facts.layout)
     defaults = {"libx264": {"crf": "16"}, "libx265": {"crf": "16", "x265-params": "log-level=error"}}

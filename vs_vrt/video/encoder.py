@@ -18,6 +18,7 @@ from vs_vrt.errors import ArgumentError, ClipError
 from vs_vrt.video.pixels import Layout, nearest
 
 QUIET = {"SVT_LOG": "1"}  # what encoders read from the environment: errors alone
+SMALLEST = 64  # pixels a side, x265's unit of coding: below, the one in PyAV's wheel writes past what it allocated
 CONTAINER = "nut"  # keeps time bases as they are
 AHEAD = 64  # frames that an encoder may decode ahead: containers shift what would begin before 0
 
@@ -98,6 +99,10 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
 
     Raises `ArgumentError` where that does not take the options.
     """
+    if encoding.codec == "libx265" and min(encoding.width, encoding.height) < SMALLEST:
+        raise ArgumentError(
+            f"libx265 spoils memory where frames are smaller than {SMALLEST}x{SMALLEST}; `--codec libx264`"
+        )
     options = dict(encoding.options)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
