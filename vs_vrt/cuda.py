@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from vs_vrt.dispatch import is_inference, is_on
+from vs_vrt.dispatch import is_inference, is_on, product_format
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +93,11 @@ def geglu(gate: Tensor, value: Tensor) -> Tensor:
 
 def attends(x: Tensor, heads: int, tokens: int, rows: int) -> bool:
     """Whether `window_attention` may compute for `(... (g d))`, windows of so many tokens, a table of so many rows."""
-    dtype = torch.get_autocast_dtype(DEVICE) if torch.is_autocast_enabled(DEVICE) else x.dtype
     head = x.shape[-1] // heads
     shared = 2 * 72 * (-(-head // 16) * 16 + 8) * 2 + 8 * (tokens + 64) + 4 * (rows + 1)
     if any(key[0] == "window_attention" and key[2] == x.device.index for key in _broken):
         return False  # before anything is made for it in vain
-    return dtype in HALVES and head % 2 == 0 and shared <= SHARED
+    return product_format(x) in HALVES and head % 2 == 0 and shared <= SHARED
 
 
 def window_attention(
@@ -149,9 +148,7 @@ def deform_conv(
     `offset` is `(b ((g k 2) (g k)) h' w')`: residues that tanh bounds to `residue` pixels, and masks without sigmoid.
     Raises `KernelError`. Source: native/kernels/deform_conv.cu.
     """
-    # Products are what autocast computes in half precision.
-    x = x.to(torch.get_autocast_dtype(DEVICE) if torch.is_autocast_enabled(DEVICE) else x.dtype)
-    x = x.contiguous(memory_format=torch.channels_last)
+    x = x.to(product_format(x)).contiguous(memory_format=torch.channels_last)
     offset = offset if offset.dtype == x.dtype else offset.float()
     offset = offset.contiguous(memory_format=torch.channels_last)
     taps, (b, c), (height, wide) = geometry[0] * geometry[1], x.shape[:2], offset.shape[2:]

@@ -1,4 +1,4 @@
-"""When ways that are faster than the references may be taken at all."""
+"""When ways that are faster than the references may be taken at all, and in what format they compute."""
 
 import os
 
@@ -9,6 +9,12 @@ from torch import Tensor
 def is_on() -> bool:
     """Whether they are not switched off."""
     return os.environ.get("VS_VRT_KERNELS") != "off"
+
+
+def product_format(x: Tensor) -> torch.dtype:
+    """What products with `x` are computed in here: autocast's format, else its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def is_inference(*tensors: Tensor) -> bool:

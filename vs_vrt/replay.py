@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from vs_vrt.dispatch import is_on
+from vs_vrt.dispatch import is_on, product_format
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +87,14 @@ def applies(x: Tensor) -> bool:
 
 def key_of(module: nn.Module, x: Tensor) -> Key:
     """What a graph holds for: its kernels and its addresses."""
-    kind = x.device.type
-    half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-    return x.shape, x.stride(), x.dtype, half, x.device, *(weight.data_ptr() for weight in module.parameters())
+    return (
+        x.shape,
+        x.stride(),
+        x.dtype,
+        product_format(x),
+        x.device,
+        *(weight.data_ptr() for weight in module.parameters()),
+    )
 
 
 def release() -> None:

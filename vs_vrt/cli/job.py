@@ -108,6 +108,7 @@ def encoding_of(job: Job, facts: Facts, node: Any, factor: int) -> Encoding:
         codec = "libx264" if facts.layout.bits == 8 or is_small else "libx265"
         codec = "libvpx-vp9" if job.out.suffix == ".webm" else codec
     layout = layout_for(codec, facts.layout)
+    becomes_yuv = facts.layout.family == "rgb" and layout.family == "yuv"
     defaults = {"libx264": {"crf": "16"}, "libx265": {"crf": "16", "x265-params": "log-level=error"}}
     defaults["libvpx-vp9"] = {"crf": "20", "b": "0"}
     return Encoding(
@@ -119,10 +120,10 @@ def encoding_of(job: Job, facts: Facts, node: Any, factor: int) -> Encoding:
         rate=facts.rate * factor,
         time_base=facts.time_base / factor,
         sar=facts.sar,
-        matrix=1 if facts.layout.family == "rgb" and layout.family == "yuv" else facts.matrix,
+        matrix=1 if becomes_yuv else facts.matrix,
         primaries=facts.primaries,
         transfer=facts.transfer,
-        full_range=False if facts.layout.family == "rgb" and layout.family == "yuv" else facts.full_range,
+        full_range=False if becomes_yuv else facts.full_range,
         chroma_location=facts.chroma_location,
     )
 

@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from vs_vrt import cuda
+from vs_vrt.dispatch import product_format
 
 type Size = tuple[int, int, int]  # along t, h, w
 
@@ -86,8 +87,7 @@ def _in_bands(x: Tensor, window: Size, shift: Size, attend: Callable[[Tensor, Si
 
 def _whole_windows(x: Tensor, window: Size) -> Tensor:
     """`(b t h w c) -> (b t' h' w' c)`: with zeros behind, in the format that will be attended in."""
-    if torch.is_autocast_enabled(x.device.type):
-        x = x.to(torch.get_autocast_dtype(x.device.type))  # what is moved before is half as large
+    x = x.to(product_format(x))  # in half precision, what is moved before is half as large
     pads = [-extent % side for extent, side in zip(x.shape[1:4], window, strict=True)]
     return F.pad(x, (0, 0, 0, pads[2], 0, pads[1], 0, pads[0])) if any(pads) else x
 

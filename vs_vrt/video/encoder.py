@@ -11,11 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
-import numpy as np
 from numpy.typing import NDArray
 
 from vs_vrt.errors import ArgumentError, ClipError
-from vs_vrt.video.pixels import Layout, nearest
+from vs_vrt.video.pixels import Layout, nearest, plane_of
 
 QUIET = {"SVT_LOG": "1"}  # what encoders read from the environment: errors alone
 SMALLEST = 64  # pixels a side, x265's unit of coding: below, the one in PyAV's wheel writes past what it allocated
@@ -74,9 +73,7 @@ class Segment:
         """
         frame = av.VideoFrame(planes[0].shape[1], planes[0].shape[0], self._layout.name)
         for i, plane in zip(self._layout.order, planes, strict=True):
-            samples = np.frombuffer(frame.planes[i], dtype=plane.dtype)
-            rows = samples.reshape(-1, frame.planes[i].line_size // samples.itemsize)
-            rows[: plane.shape[0], : plane.shape[1]] = plane
+            plane_of(frame, i, self._layout)[:] = plane
         frame.pts, frame.time_base = self._start + time, self._time_base
         context = self._stream.codec_context
         frame.colorspace, frame.color_range = context.colorspace, context.color_range
@@ -99,17 +96,12 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
 
     Raises `ArgumentError` where that does not take the options.
     """
-    if encoding.codec == "libx265" and min(encoding.width, encoding.height) < SMALLEST:
-        raise ArgumentError(
-            f"libx265 spoils memory where frames are smaller than {SMALLEST}x{SMALLEST}; `--codec libx264`"
-        )
     options = dict(encoding.options)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
         stream: Any = container.add_stream(encoding.codec, rate=encoding.rate, options=options)
         context = stream.codec_context
-        refuse_unknown(encoding.codec, options, context.supported_options)
         context.width, context.height, context.pix_fmt = encoding.width, encoding.height, encoding.layout.name
         context.thread_count = threads
         context.time_base = stream.time_base = encoding.time_base
@@ -122,8 +114,6 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
         if encoding.full_range is not None:
             context.color_range = 2 if encoding.full_range else 1
         context.open(strict=True)
-    except ArgumentError:
-        raise
     except (av.FFmpegError, ValueError) as error:
         text = "".join(f" -e {key}={value}" for key, value in options.items())
         reason = error.strerror if isinstance(error, av.FFmpegError) else str(error)
@@ -134,8 +124,14 @@ def add_stream(container: Any, encoding: Encoding, threads: int = 0) -> Any:
     return stream
 
 
-def refuse_unknown(codec: str, options: Mapping[str, str], supported: Any) -> None:
-    """Raises `ArgumentError` for an option that FFmpeg would pass over."""
+def refuse_unusable(encoding: Encoding) -> None:
+    """Raises `ArgumentError` for an option that FFmpeg would pass over, and for frames that an encoder breaks at."""
+    codec, options = encoding.codec, encoding.options
+    if codec == "libx265" and min(encoding.width, encoding.height) < SMALLEST:
+        raise ArgumentError(
+            f"libx265 spoils memory where frames are smaller than {SMALLEST}x{SMALLEST}; `--codec libx264`"
+        )
+    supported: Any = av.CodecContext.create(codec, "w").supported_options
     known = {option.name for option in (*supported.generic, *supported.private)}
     for name in options:
         if name not in known:

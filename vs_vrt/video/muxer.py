@@ -11,7 +11,7 @@ from typing import Any
 import av
 
 from vs_vrt.errors import ArgumentError
-from vs_vrt.video.encoder import Encoding, add_stream
+from vs_vrt.video.encoder import Encoding, add_stream, refuse_unusable
 
 SUFFIXES = (".mkv", ".mp4", ".mov", ".m4v", ".webm")  # containers that keep an encoder's header beside its packets
 COPIED = {"audio", "subtitle", "data"}
@@ -55,7 +55,7 @@ def join(
     Where `copies` is true, with the source's sound, subtitles, chapters and attachments. The file is complete before it
     has its name. Raises `ArgumentError` where the container cannot hold them.
     """
-    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
+    partial = partial_of(out)
     try:
         with ExitStack() as stack:
             target, video, others = begin(stack, partial, encoding, source, out, rotation, copies)
@@ -68,11 +68,17 @@ def join(
         partial.unlink(missing_ok=True)
 
 
+def partial_of(out: Path) -> Path:
+    """Where a file is until it is complete."""
+    return out.with_name(f".{out.stem}.partial{out.suffix}")
+
+
 def check(encoding: Encoding, source: Path, out: Path, rotation: int, copies: bool) -> None:
     """Raises `ArgumentError` where `join` would, before there is anything to join."""
     if out.suffix.lower() not in SUFFIXES:
         raise ArgumentError(f"{out.name} is of no kind that is written; `{out.with_suffix('.mkv')}`")
-    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
+    refuse_unusable(encoding)
+    partial = partial_of(out)
     try:
         with ExitStack() as stack:
             begin(stack, partial, encoding, source, out, rotation, copies)[0].start_encoding()

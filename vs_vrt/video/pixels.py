@@ -2,9 +2,11 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from vs_vrt.errors import ClipError
 
@@ -73,6 +75,14 @@ def layout_of(name: str) -> Layout:
         sub_h=(64 // (format.chroma_height(64) or 64)).bit_length() - 1,
         full_range=full_range,
     )
+
+
+def plane_of(frame: av.VideoFrame, i: int, layout: Layout) -> NDArray[Any]:
+    """`(h w)`: a view."""
+    plane = frame.planes[i]
+    kind = "<f4" if layout.is_float else "u1" if layout.bits == 8 else "<u2"
+    samples = np.frombuffer(plane, dtype=kind)
+    return samples.reshape(-1, plane.line_size // samples.itemsize)[: plane.height, : plane.width]
 
 
 def nearest(wanted: Layout, names: list[str]) -> Layout:

@@ -9,12 +9,11 @@ from threading import Lock
 from typing import Any
 
 import av
-import numpy as np
 from numpy.typing import NDArray
 
 from vs_vrt.errors import ClipError
 from vs_vrt.video.footage import Index, index, readable
-from vs_vrt.video.pixels import Layout, layout_of
+from vs_vrt.video.pixels import Layout, layout_of, plane_of
 
 FAR = 250  # frames that are rather decoded than sought past
 
@@ -155,14 +154,6 @@ def in_order(frames: Iterator[av.VideoFrame], found: Index, start: int) -> Itera
         if n == start:
             yield frame
             start += 1
-
-
-def plane_of(frame: av.VideoFrame, i: int, layout: Layout) -> NDArray[Any]:
-    """`(h w)`: a view."""
-    plane = frame.planes[i]
-    kind = "<f4" if layout.is_float else "u1" if layout.bits == 8 else "<u2"
-    samples = np.frombuffer(plane, dtype=kind)
-    return samples.reshape(-1, plane.line_size // samples.itemsize)[: plane.height, : plane.width]
 
 
 def fraction(value: Any) -> Fraction | None:
